@@ -1,0 +1,96 @@
+"""Backend: the protocol that every backend keeps, and what a run returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from spikec.compiler.arrays import Array, Int64
+from spikec.compiler.program import Program
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationCounts:
+    """Counted per image and step, int64, (images, T).
+
+    Attributes:
+        neurons: Neurons of the population; each is updated at every step.
+        events: Payloads other than 0.
+        spikes: Σ|n|.
+        saturations: Updates that hit ±vmax.
+    """
+
+    neurons: int
+    events: Int64
+    spikes: Int64
+    saturations: Int64
+
+
+@dataclass(frozen=True, eq=False)
+class ConnectionCounts:
+    """Synaptic operations per image and step, int64, (images, T).
+
+    Fan-out counts paths through the connection's factors with real borders; operations on a
+    weight of zero are in ``events`` and ``spikes`` and, again, in the two ``zero_`` fields.
+
+    Attributes:
+        events: Σ over events of the event's fan-out: multiply-accumulates of weight × payload.
+        spikes: Σ|n|·fan-out: accumulates, the unary convention.
+        zero_events: The part of ``events`` on zero weights.
+        zero_spikes: The part of ``spikes`` on zero weights.
+    """
+
+    events: Int64
+    spikes: Int64
+    zero_events: Int64
+    zero_spikes: Int64
+
+
+@dataclass(frozen=True, eq=False)
+class BackendRun:
+    """What a backend returns.
+
+    Attributes:
+        readout: v of the read-out after each step, int64, (images, T, *shape).
+        populations: Counts by population name; the read-out has no events.
+        connections: Counts in the program's order of connections.
+        spikes: Payloads by population name, (images, T, *shape), for the recorded ones.
+        membranes: v after each step, int32, (images, T, *shape), for recorded adafire populations;
+            of a windowed population after each of its T firing steps.
+    """
+
+    readout: Int64
+    populations: Mapping[str, PopulationCounts]
+    connections: tuple[ConnectionCounts, ...]
+    spikes: Mapping[str, Array]
+    membranes: Mapping[str, Array]
+
+
+Progress = Callable[[int], None]
+"""Called with the number of images finished since the last call."""
+
+
+class Backend(Protocol):
+    """Runs programs; equal programs and inputs give equal integers on every backend."""
+
+    name: str
+
+    def run(
+        self,
+        program: Program,
+        inputs: Array,
+        *,
+        record: frozenset[str] = frozenset(),
+        progress: Progress | None = None,
+    ) -> BackendRun:
+        """Run all T steps for a batch.
+
+        Args:
+            program: A valid program.
+            inputs: Quantised inputs q, any signed integer type: (images, *input shape) for direct
+                coding, (images, T, *input shape) for frames.
+            record: Names of populations whose spikes and membranes are returned.
+            progress: Told of finished images.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The golden model: plain NumPy, int64, step by step."""

@@ -1,0 +1,1 @@
+"""The fast exact simulator: whole layers, all steps and a batch at once."""

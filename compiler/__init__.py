@@ -1,0 +1,1 @@
+"""The compiler: a trained network in, an immutable integer Program out; it knows no backend."""

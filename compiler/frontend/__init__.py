@@ -1,0 +1,1 @@
+"""The model file: read, checked, simplified, turned into a Graph and back."""

@@ -1,0 +1,1 @@
+"""The op table: what each ONNX operator means to the compiler."""

@@ -1,0 +1,1 @@
+"""Passes: Graph in, Graph out, one module each."""

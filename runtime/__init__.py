@@ -1,0 +1,1 @@
+"""What the user touches: compile, run, evaluate, report, command line."""

@@ -1,0 +1,1 @@
+"""Cost tables: energy per operation, with source and reliability of every figure."""

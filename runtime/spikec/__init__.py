@@ -1,0 +1,1 @@
+"""spikec: trained networks in, integer spiking programs out."""
