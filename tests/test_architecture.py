@@ -1,0 +1,395 @@
+"""The rules that hold the source tree together: who imports whom, sizes, names, types, style."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PACKAGE_DIR: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
+PACKAGES: list[str] = PROJECT["tool"]["setuptools"]["packages"]
+
+# A compiler module imports only from its own line and the lines above it.
+COMPILER_LAYERS = (
+    ("errors", "arrays"),
+    ("preprocessing", "populations", "connections"),
+    ("options",),
+    ("fixed_point", "ir", "targets"),
+    ("program", "geometry", "program_structure", "program_description"),
+    ("program_file", "bounds", "simulation"),
+    ("ops",),
+    ("paths", "path_scales", "channels", "tail", "mmse"),
+    ("quantization",),
+    ("frontend", "printer"),
+    ("ann",),
+    ("activations",),
+    ("lower",),
+    ("mapping", "validate"),
+    ("invariants",),
+    ("passes",),
+    ("report",),
+    ("pipeline",),
+)
+BACKENDS_MAY_IMPORT = {
+    f"spikec.compiler.{module}"
+    for module in (
+        *("errors", "arrays", "populations", "connections", "preprocessing", "program"),
+        *("program_file", "bounds", "simulation", "geometry"),
+    )
+} | {"spikec.backends.base"}
+# The golden model is a second opinion: it computes these itself.
+REFERENCE_MAY_NOT_IMPORT = {"spikec.compiler.bounds", "spikec.compiler.geometry"}
+
+# The only modules, or packages, that may import a library.
+LIBRARIES = {
+    "networkx": "spikec.compiler.ir",
+    "onnx": "spikec.compiler.frontend",
+    "onnxslim": "spikec.compiler.frontend.simplify",
+    "onnxruntime": "spikec.compiler.ann",
+    "safetensors": "spikec.compiler.program_file",
+    "typer": "spikec.runtime.cli",
+    "rich": "spikec.runtime.cli",
+    "google": "spikec.compiler.frontend",  # protobuf
+    "PIL": "spikec.runtime",
+    "torch": "spikec.compiler.passes.calibrate_weights",
+}
+INSIDE_FUNCTIONS_ONLY = {"onnxslim", "torch"}
+NEVER_IMPORTED = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib"}
+
+MODULE_LINES = 300
+PASS_LINES = 200
+TEST_LINES = 400
+FUNCTION_LINES = 40
+PARAMETERS = 5
+LINES_OF = {"spikec": 60, "spikec.compiler.pipeline": 100}
+
+FORBIDDEN_MODULES = {
+    *("util", "utils", "common", "core", "misc", "config", "types", "constants", "helper"),
+    *("helpers", "manager", "data", "info"),
+}
+FORBIDDEN_WORDS = {"util", "utils", "helper", "helpers", "manager", "misc", "info", "do", "handle"}
+
+
+def module_name(file: Path) -> str:
+    """The dotted name that a source file is imported by."""
+    relative = file.relative_to(ROOT).with_suffix("")
+    for package, folder in sorted(PACKAGE_DIR.items(), key=lambda item: -len(item[1])):
+        if relative.is_relative_to(folder):
+            name = ".".join([package, *relative.relative_to(folder).parts])
+            return name.removesuffix(".__init__")
+    raise AssertionError(f"{file} belongs to no package")
+
+
+def python_files(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+SOURCES = {module_name(f): f for f in python_files("compiler", "backends", "runtime")}
+TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in SOURCES.items()}
+ALL_FILES = (*SOURCES.values(), *python_files("models", "tests"))
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, ast.stmt]]:
+    """Every module that is imported, by its full name, and the statement that does it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                yield (submodule if submodule in SOURCES else node.module), node
+
+
+def internal_imports() -> Iterator[tuple[str, str]]:
+    for name, tree in TREES.items():
+        for imported, _ in imports(tree):
+            if imported == "spikec" or imported.startswith("spikec."):
+                yield name, imported
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def layer(module: str) -> int | None:
+    part = module.removeprefix("spikec.compiler").lstrip(".").split(".")[0]
+    return next((i for i, names in enumerate(COMPILER_LAYERS) if part in names), None)
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return (node for node in ast.walk(tree) if isinstance(node, kinds))
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from the first statement behind the docstring to the last."""
+    body = function.body[ast.get_docstring(function, clean=False) is not None :]
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Parameters that may be given by position, self and cls aside."""
+    arguments = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+    return len(arguments) - (arguments[:1] in (["self"], ["cls"]))
+
+
+def line_count(file: Path) -> int:
+    return len(file.read_text(encoding="utf-8").splitlines())
+
+
+def line_limit(file: Path) -> int:
+    if file.is_relative_to(ROOT / "tests"):
+        return TEST_LINES
+    if file.is_relative_to(ROOT / "compiler" / "passes"):
+        return PASS_LINES
+    return next((LINES_OF[m] for m in LINES_OF if SOURCES.get(m) == file), MODULE_LINES)
+
+
+def check(violations: Iterator[str] | list[str]) -> None:
+    """Fail with all violations, one per line."""
+    found = list(violations)
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_every_compiler_module_has_a_layer() -> None:
+    modules = (m for m in SOURCES if within(m, "spikec.compiler") and m != "spikec.compiler")
+    check([module for module in modules if layer(module) is None])
+
+
+def test_compiler_modules_import_leftwards_only() -> None:
+    check(
+        f"{module} imports {imported}"
+        for module, imported in internal_imports()
+        if within(module, "spikec.compiler")
+        and not (
+            within(imported, "spikec.compiler")
+            and imported != "spikec.compiler"
+            and (layer(imported) or 0) <= (layer(module) or 0)
+        )
+    )
+
+
+def test_passes_do_not_import_each_other() -> None:
+    passes, base = "spikec.compiler.passes", "spikec.compiler.passes.base"
+    check(
+        f"{module} imports {imported}"
+        for module, imported in internal_imports()
+        if within(imported, passes) and imported not in (passes, base, module)
+        if within(module, passes) and module != passes
+    )
+
+
+def test_backends_import_only_the_program_and_their_own_folder() -> None:
+    check(
+        f"{module} imports {imported}"
+        for module, imported in internal_imports()
+        if within(module, "spikec.backends") and module != "spikec.backends"
+        if not within(imported, ".".join(module.split(".")[:3]))  # its own folder
+        if imported not in BACKENDS_MAY_IMPORT
+        or (within(module, "spikec.backends.reference") and imported in REFERENCE_MAY_NOT_IMPORT)
+    )
+
+
+def test_nothing_imports_the_root_package() -> None:
+    check(
+        f"{module} imports {imported}"
+        for module, imported in internal_imports()
+        if imported == "spikec" or within(imported, "spikec.runtime.spikec")
+    )
+
+
+def test_nothing_below_the_runtime_imports_it() -> None:
+    check(
+        f"{module} imports {imported}"
+        for module, imported in internal_imports()
+        if within(imported, "spikec.runtime") and not module.startswith("spikec.runtime")
+        if module not in ("spikec", "spikec.__main__")
+    )
+
+
+def test_no_import_is_circular() -> None:
+    graph: dict[str, set[str]] = {module: set() for module in SOURCES}
+    for module, imported in internal_imports():
+        graph[module].add(imported)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(error.args[1]))
+
+
+def test_libraries_are_imported_where_they_belong() -> None:
+    check(
+        f"{module} imports {imported}"
+        for module, tree in TREES.items()
+        for imported, _ in imports(tree)
+        for library, home in LIBRARIES.items()
+        if within(imported, library) and not within(module, home)
+    )
+
+
+def test_slow_libraries_are_imported_inside_functions() -> None:
+    for module, tree in TREES.items():
+        inside = {id(node) for function in functions(tree) for node in ast.walk(function)}
+        check(
+            f"{module} imports {imported} at once"
+            for imported, statement in imports(tree)
+            if imported.split(".")[0] in INSIDE_FUNCTIONS_ONLY and id(statement) not in inside
+        )
+
+
+def test_every_library_is_a_declared_dependency() -> None:
+    declared = {
+        re.split(r"[^\w-]", requirement)[0].lower()
+        for requirement in (
+            *PROJECT["project"]["dependencies"],
+            *PROJECT["project"]["optional-dependencies"]["torch"],
+        )
+    }
+    names = {"PIL": "pillow", "google": "protobuf"}
+    check(
+        f"{module} imports {imported}"
+        for module, tree in TREES.items()
+        for imported, _ in imports(tree)
+        if (top := imported.split(".")[0]) != "spikec" and top not in sys.stdlib_module_names
+        if names.get(top, top) not in declared
+    )
+
+
+def test_importing_spikec_loads_no_slow_or_optional_library() -> None:
+    program = "import spikec, sys; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert not {*INSIDE_FUNCTIONS_ONLY, "typer", "rich", "pickletools"} & {*loaded.stdout.split()}
+
+
+def test_nothing_unpickles() -> None:
+    check(
+        f"{module} imports {imported}"
+        for module, tree in TREES.items()
+        for imported, _ in imports(tree)
+        if imported.split(".")[0] in NEVER_IMPORTED
+    )
+    check(
+        f"{module}, line {node.value.lineno}: allow_pickle"
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle"
+        if not (isinstance(node.value, ast.Constant) and node.value.value is False)
+    )
+
+
+def test_imports_are_absolute() -> None:
+    check(
+        f"{file.relative_to(ROOT)}, line {node.lineno}"
+        for file in ALL_FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level
+    )
+
+
+def test_packaging_list_equals_the_folders_on_disk() -> None:
+    # A folder missing from the list works when editable and is silently absent from the wheel.
+    folders = {module_name(file.parent / "__init__.py") for file in SOURCES.values()}
+    assert sorted(PACKAGES) == sorted(folders)
+
+
+def test_every_package_has_an_init_module() -> None:
+    check(str(f.parent) for f in SOURCES.values() if not (f.parent / "__init__.py").exists())
+
+
+def test_every_packaged_file_that_is_no_module_is_declared() -> None:
+    declared = PROJECT["tool"]["setuptools"]["package-data"]
+    check(
+        str(file)
+        for folder in {file.parent for file in SOURCES.values()}
+        for file in folder.iterdir()
+        if file.is_file() and file.suffix not in (".py", ".pyc")
+        if not any(map(file.match, declared.get(module_name(folder / "__init__.py"), ())))
+    )
+
+
+def test_tests_are_no_package() -> None:
+    check(str(file) for file in python_files("tests") if file.name == "__init__.py")
+
+
+def test_modules_keep_their_budget() -> None:
+    check(
+        f"{file.relative_to(ROOT)}: {line_count(file)} lines, limit {line_limit(file)}"
+        for file in ALL_FILES
+        if line_count(file) > line_limit(file)
+    )
+
+
+def test_functions_keep_their_budget() -> None:
+    check(
+        f"{file.relative_to(ROOT)}: {function.name} has {actual} {what}, limit {limit}"
+        for file in (*SOURCES.values(), *python_files("models"))
+        for function in functions(ast.parse(file.read_text(encoding="utf-8")))
+        for what, actual, limit in (
+            ("lines", body_lines(function), FUNCTION_LINES),
+            ("parameters", parameters(function), PARAMETERS),
+        )
+        if actual > limit
+    )
+
+
+def test_totals_per_folder_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    totals = {
+        folder: [line_count(file) for file in python_files(folder)]
+        for folder in ("compiler", "backends", "runtime", "models", "tests")
+    }
+    rows = (f"{k}: {sum(v):,} lines in {len(v)} files" for k, v in totals.items())
+    with capsys.disabled():
+        print(" ", "; ".join(rows), end=" ")
+    assert all(totals.values())
+
+
+def test_names_say_what_things_are() -> None:
+    paths = (file.relative_to(ROOT).with_suffix("") for file in ALL_FILES)
+    check(str(path) for path in paths if FORBIDDEN_MODULES & {*path.parts})
+    check(
+        f"{module}: {node.name}"
+        for module, tree in TREES.items()
+        for node in (*functions(tree), *(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)))
+        if FORBIDDEN_WORDS & {word.lower() for word in re.findall(r"[A-Z]?[a-z]+", node.name)}
+    )
+
+
+def test_types_are_strict(tmp_path: Path) -> None:
+    # No type checker follows package-dir, so the packages are linked into a tree of their names.
+    for package, folder in sorted(PACKAGE_DIR.items(), key=lambda item: item[0].count(".")):
+        link = tmp_path.joinpath(*package.split("."))
+        if package == "spikec":  # a real folder, so that the others can be linked into it
+            link.mkdir()
+            for file in filter(Path.is_file, (ROOT / folder).iterdir()):
+                (link / file.name).symlink_to(file)
+        else:
+            link.symlink_to(ROOT / folder)
+    options = ("--config-file", ROOT / "pyproject.toml", "--cache-dir", ROOT / ".mypy_cache")
+    run_tool("mypy", *options, "-p", "spikec", folder=tmp_path)
+
+
+def test_ruff_finds_nothing() -> None:
+    run_tool("ruff", "check", "--quiet", ".", folder=ROOT)
+
+
+def test_files_are_formatted() -> None:
+    run_tool("ruff", "format", "--quiet", "--diff", ".", folder=ROOT)
+
+
+def run_tool(tool: str, *arguments: str | Path, folder: Path) -> None:
+    """Fail with what the tool prints, unless it exits 0."""
+    command = [sys.executable, "-m", tool, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
