@@ -1,0 +1,139 @@
+"""Operations of one inference, per layer: counted for the spiking network, exact for the ANN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from spikec.compiler.connections import Connection, Conv, ConvTranspose, Dense
+from spikec.compiler.geometry import fan_out, shapes_along
+from spikec.compiler.populations import AdaFire, Fire, Input, MaxPool
+from spikec.compiler.program import Program
+from spikec.runtime.counts import LayerCounts
+
+
+class Operation(StrEnum):
+    """What a cost table can put a price on; numbers are per image."""
+
+    ANN_MACS = "ann_macs"
+    """Multiply-accumulates of the dense network, weights of zero included."""
+    FIRST_LAYER_MACS = "first_layer_macs"
+    """The part of them that reads the input: dense, once per image."""
+    FIRST_LAYER_MACS_EVERY_STEP = "first_layer_macs_every_step"
+    """The same, T times."""
+    ANALOG_EVENTS = "analog_events"
+    """Counted weight × pixel products of non-zero input payloads, in all T steps."""
+    ANALOG_EVENTS_ONCE = "analog_events_once"
+    """The same in step 1 only: a constant input needs its current once."""
+    GRADED = "graded"
+    """Counted synaptic operations on spikes: one weight × payload per event and synapse."""
+    UNARY = "unary"
+    """Counted synaptic operations on spikes: |n| accumulates per event and synapse."""
+    NEURON_UPDATES = "neuron_updates"
+    """Neurons × T."""
+    ACTIVE_UPDATES = "active_updates"
+    """The part of them that fired."""
+    IDLE_UPDATES = "idle_updates"
+    """The part of them that did not fire."""
+
+
+@dataclass(frozen=True)
+class Macs:
+    """Multiply-accumulates of one connection of the dense network.
+
+    Attributes:
+        number: Per image.
+        bits: Width of the activation that an integer network of the same resolution reads.
+    """
+
+    number: int
+    bits: int
+
+
+@dataclass(frozen=True)
+class LayerOperations:
+    """Operations of one layer per image.
+
+    Attributes:
+        layer: Name of the population.
+        macs: Multiply-accumulates of the dense network, per connection into the layer.
+        numbers: Every Operation per image.
+    """
+
+    layer: str
+    macs: tuple[Macs, ...]
+    numbers: Mapping[Operation, float]
+
+
+def connection_macs(program: Program, connection: Connection) -> int:
+    """Multiply-accumulates of a connection in the dense network, per image.
+
+    Each weighted factor counts Σ fan-out over its own input, with real borders, strides and
+    groups, weights of zero included. Sums of windows and residual additions are additions and
+    count as none. Factor by factor: a pool in front of a convolution does not multiply its work,
+    as it would if paths through both were counted.
+    """
+    shapes = shapes_along(connection, program.population(connection.source).shape)
+    return sum(
+        int(fan_out(Connection(connection.source, connection.sink, (factor,)), shape).sum())
+        for factor, shape in zip(connection.factors, shapes, strict=False)
+        if isinstance(factor, Dense | Conv | ConvTranspose)
+    )
+
+
+def activation_bits(program: Program, name: str) -> int:
+    """Bits of the integer activation that carries as much as this population's spike count.
+
+    ⌈log2(φT + 1)⌉, or ⌈log2(2φT + 1)⌉ for signed spikes, whose count runs from −φT to φT; the
+    width of a payload for the input; the widest source for a max_pool.
+
+    Source: algorithms.md, A.10, quantised ANN of the same resolution.
+    """
+    population = program.population(name)
+    match population:
+        case Input():
+            return population.bits
+        case AdaFire():
+            levels = population.phi * program.timesteps
+            if population.fire is Fire.SIGNED:
+                levels *= 2
+            return levels.bit_length()  # ⌈log2(levels + 1)⌉, exact
+        case MaxPool():
+            return max(activation_bits(program, c.source) for c in program.into(name))
+        case _:
+            raise ValueError(f"{name} emits nothing")
+
+
+def layer_operations(
+    program: Program, layers: Sequence[LayerCounts]
+) -> tuple[LayerOperations, ...]:
+    """Operations per image of every layer, from summed counts."""
+    return tuple(_of_layer(program, layer) for layer in layers)
+
+
+def _of_layer(program: Program, layer: LayerCounts) -> LayerOperations:
+    into = program.into(layer.name)
+    numbers = {c: connection_macs(program, c) for c in into}
+    macs = tuple(Macs(n, activation_bits(program, c.source)) for c, n in numbers.items())
+    first = sum(n for c, n in numbers.items() if c.source == program.input.name)
+    active = 0 if layer.kind == "input" else int(layer.events.sum())
+    per_image = {
+        Operation.ANALOG_EVENTS: layer.analog.sum(),
+        Operation.ANALOG_EVENTS_ONCE: layer.analog[:, 0].sum(),
+        Operation.GRADED: layer.graded.sum(),
+        Operation.UNARY: layer.unary.sum(),
+        Operation.NEURON_UPDATES: layer.neuron_updates,
+        Operation.ACTIVE_UPDATES: active,
+        Operation.IDLE_UPDATES: layer.neuron_updates - active,
+    }
+    return LayerOperations(
+        layer.name,
+        macs,
+        {
+            Operation.ANN_MACS: float(sum(m.number for m in macs)),
+            Operation.FIRST_LAYER_MACS: float(first),
+            Operation.FIRST_LAYER_MACS_EVERY_STEP: float(first * program.timesteps),
+            **{name: float(total) / layer.images for name, total in per_image.items()},
+        },
+    )
