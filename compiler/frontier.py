@@ -1,0 +1,76 @@
+"""Frontier: what later populations still need of earlier ones while passes walk the graph.
+
+A walk visits populations in topological order and keeps, beside each other, the ANN's activations
+and the integer spikes of every population that a later one reads; the rest is dropped. Nothing is
+run twice, so a walk costs one pass of the ANN and one of the program.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikec.compiler.arrays import Array
+from spikec.compiler.ir import Graph, Node
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.paths import current_paths
+
+
+def population_nodes(graph: Graph) -> tuple[Node, ...]:
+    """Nodes that carry a neuron, in topological order."""
+    return tuple(node for node in graph if node.neuron is not None)
+
+
+def sources_of(graph: Graph, node: Node) -> tuple[str, ...]:
+    """Names of the populations that feed the one at a node, each once."""
+    if node.neuron is None or node.neuron.kind == "input":
+        return ()
+    return tuple(dict.fromkeys(path.source for path in current_paths(graph, node.name)))
+
+
+def last_readers(graph: Graph) -> dict[str, str]:
+    """For each population that feeds another: the last one that it feeds."""
+    return {
+        source: node.name for node in population_nodes(graph) for source in sources_of(graph, node)
+    }
+
+
+class Frontier:
+    """Activations and spikes by node name.
+
+    Attributes:
+        activations: The ANN's, float32, (images, *shape).
+        spikes: The program's, (T or 1, images, *shape).
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._last_reader = last_readers(graph)
+        self.activations: dict[str, Array] = {}
+        self.spikes: dict[str, Array] = {}
+
+    def advance(self, name: str, activation: Array, spikes: Array | None) -> None:
+        """Keep what a population gave, and drop what only it still needed."""
+        for source, reader in self._last_reader.items():
+            if reader == name:
+                del self.activations[source], self.spikes[source]
+        if spikes is not None and name in self._last_reader:
+            self.activations[name], self.spikes[name] = activation, spikes
+
+
+def images_within_memory(graph: Graph, options: CompileOptions) -> int:
+    """How many images a walk can carry at once within ``options.memory_bytes``, at least 1.
+
+    Per image and population: T currents of 4 bytes, T payloads of 1, and an activation of 4, next
+    to the payloads and activations of all populations that are still read.
+    """
+    live: dict[str, int] = {}
+    last_reader = last_readers(graph)
+    largest = 1
+    for node in population_nodes(graph):
+        neurons = int(np.prod(node.known_shape()))
+        own = neurons * (5 * options.timesteps + 12)
+        largest = max(largest, own + sum(live.values()))
+        for source in sources_of(graph, node):
+            if last_reader[source] == node.name:
+                live.pop(source, None)
+        live[node.name] = neurons * (options.timesteps + 4)
+    return max(1, options.memory_bytes // largest)

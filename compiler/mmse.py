@@ -1,0 +1,96 @@
+"""Thresholds of least mean squared error under the neuron's own transfer function.
+
+Under constant drive a neuron that starts at θ/2 emits over T steps
+TF(x) = q · clip(⌊x/q + 1/2⌋, 0, φT) with q = θ/T, so its levels end at the cap φθ. A ReLU
+activation x is best carried by the cap that minimises E[(TF(x) − x)²]. Source: paper 1 (ICML 2021,
+section 4.2, MMSE threshold), with the rounding that the neuron really has and a logarithmic grid.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikec.compiler.arrays import Float64
+
+_GRID = 64
+"""Candidates of the first search, logarithmic."""
+_REFINED = 17
+"""Candidates between the neighbours of the best one."""
+_LOWEST = 0.01
+"""Smallest candidate relative to the largest sample; lower for heavy tails."""
+_HIGHEST = 1.05
+"""Largest candidate: the cap may round up to the largest sample."""
+
+
+def best_caps(
+    samples: Float64, levels: int, *, signed: bool = False, ceiling: float | None = None
+) -> Float64:
+    """The cap φθ of each channel with the least mean squared error.
+
+    Args:
+        samples: ANN activations, (channels, samples).
+        levels: φT, number of levels above zero.
+        signed: Whether the neuron also emits down to −φT.
+        ceiling: Largest useful cap, from Clip(0, c).
+
+    Returns:
+        Positive caps, (channels,). A channel without a positive sample (signed: without any other
+        than 0) takes the median cap of the others, or the ceiling, or 1.
+    """
+    caps = np.array([_best_cap(row, levels, signed, ceiling) for row in samples])
+    alive = np.isfinite(caps)
+    typical = float(np.median(caps[alive])) if alive.any() else ceiling or 1.0
+    return np.where(alive, caps, typical)
+
+
+def _best_cap(row: Float64, levels: int, signed: bool, ceiling: float | None) -> float:
+    sides = [_Side(row, levels)] + ([_Side(-row, levels)] if signed else [])
+    peak = max(side.peak for side in sides)
+    if peak <= 0:
+        return np.nan
+    typical = min(side.median for side in sides if side.peak > 0)
+    high = peak * _HIGHEST if ceiling is None else min(peak * _HIGHEST, ceiling)
+    grid = np.geomspace(min(peak * _LOWEST, typical, high / 2), high, _GRID)
+    best = int(np.argmin(_errors(sides, grid)))
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, _GRID - 1)]
+    refined = np.geomspace(low, high, _REFINED)
+    return float(refined[np.argmin(_errors(sides, refined))])
+
+
+def _errors(sides: list[_Side], caps: Float64) -> Float64:
+    return np.sum([side.errors(caps) for side in sides], axis=0)
+
+
+class _Side:
+    """The positive samples of one channel, sorted, with the sums that make a candidate cheap.
+
+    With bounds (k − 1/2)·q, TF(x) = q·Σ_k [x ≥ bound_k] and TF(x)² = q²·Σ_k (2k−1)·[x ≥ bound_k],
+    so Σ (TF(x) − x)² needs only the count and the sum of the samples above each bound.
+    """
+
+    def __init__(self, row: Float64, levels: int) -> None:
+        self._sorted = np.sort(row[row > 0]).astype(np.float64)
+        self._levels = levels
+        above = np.cumsum(self._sorted[::-1])[::-1]
+        self._sums = np.append(above, 0.0)
+        self.peak = float(self._sorted[-1]) if self._sorted.size else 0.0
+        self.median = float(np.median(self._sorted)) if self._sorted.size else 0.0
+
+    def errors(self, caps: Float64) -> Float64:
+        """Σ (TF(x) − x)² − Σ x² for each cap."""
+        steps = caps / self._levels
+        if self._levels > self._sorted.size:
+            return self._errors_by_sample(steps)
+        k = np.arange(1, self._levels + 1)
+        first = np.searchsorted(self._sorted, np.outer(steps, k - 0.5))
+        counts = self._sorted.size - first
+        linear = self._sums[first].sum(axis=1)
+        quadratic = counts @ (2.0 * k - 1.0)
+        errors: Float64 = steps**2 * quadratic - 2 * steps * linear
+        return errors
+
+    def _errors_by_sample(self, steps: Float64) -> Float64:
+        x = self._sorted
+        levels = np.floor(x / steps[:, None] + 0.5).clip(0, self._levels) * steps[:, None]
+        errors: Float64 = (levels * (levels - 2 * x)).sum(axis=1)
+        return errors

@@ -1,0 +1,110 @@
+"""The compiler on one screen: model and calibration images in, Program out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+from spikec.compiler.ann import Ann
+from spikec.compiler.arrays import Array, Float32
+from spikec.compiler.calibration import Calibration, selected_images
+from spikec.compiler.frontend.load import Loaded
+from spikec.compiler.frontier import images_within_memory
+from spikec.compiler.ir import Graph
+from spikec.compiler.lower import lower
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.passes.base import Pass, PassRecord, run_passes
+from spikec.compiler.passes.calibrate_bias import calibrate_bias
+from spikec.compiler.passes.calibrate_thresholds import calibrate_thresholds
+from spikec.compiler.passes.fold_affine import FOLD_AFFINE
+from spikec.compiler.passes.move_activations import MOVE_ACTIVATIONS
+from spikec.compiler.passes.place_neurons import place_neurons
+from spikec.compiler.passes.quantize_weights import quantize_weights
+from spikec.compiler.preprocessing import Preprocessing
+from spikec.compiler.program import Program
+from spikec.compiler.simulation import Simulate
+
+Progress = Callable[[str, int, int], None]
+"""Told of (stage, steps done, steps in all)."""
+
+_CHECKED_IMAGES = 4
+"""Images on which exact passes are compared with the ANN."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A program and how it came about."""
+
+    program: Program
+    records: tuple[PassRecord, ...]
+    warnings: tuple[str, ...]
+
+
+def conversion(options: CompileOptions) -> tuple[Pass, ...]:
+    """Passes that need no image."""
+    return (FOLD_AFFINE, MOVE_ACTIVATIONS, place_neurons(options))
+
+
+def calibration_passes(
+    calibration: Calibration, simulate: Simulate, options: CompileOptions, progress: Progress
+) -> tuple[Pass, ...]:
+    """Passes that choose numbers on calibration images."""
+    return (
+        calibrate_thresholds(calibration, options),
+        quantize_weights(calibration, options),
+        calibrate_bias(
+            calibration, simulate, options, lambda done, n: progress("calibrate-bias", done, n)
+        ),
+    )
+
+
+def compile_graph(
+    loaded: Loaded,
+    calibration: Array | Iterable[Array],
+    options: CompileOptions,
+    simulate: Simulate,
+    *,
+    preprocessing: Preprocessing | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> Compiled:
+    """The line: convert, calibrate, lower."""
+    ann = Ann()
+    source = loaded.graph.input
+    images = selected_images(calibration, source, options.calibration_images, options.seed)
+
+    def outputs(graph: Graph) -> Float32:
+        (batch,) = ann.activations(graph, [graph.output], [images[:_CHECKED_IMAGES]])
+        return batch[graph.output]
+
+    def started(stage: str) -> None:
+        progress(stage, 0, 1)
+
+    graph, first = run_passes(loaded.graph, conversion(options), outputs, started)
+    chosen = Calibration(images, ann).first(images_within_memory(graph, options))
+    steps = calibration_passes(chosen, simulate, options, progress)
+    graph, second = run_passes(graph, steps, outputs, started)
+    warnings = (*loaded.warnings, *_fewer_images(images, chosen, options))
+    program = lower(graph, options, preprocessing, _provenance(loaded, chosen, options, warnings))
+    return Compiled(program, first + second, warnings)
+
+
+def _fewer_images(images: Array, chosen: Calibration, options: CompileOptions) -> tuple[str, ...]:
+    if len(chosen.images) == len(images):
+        return ()
+    return (
+        f"calibrated on {len(chosen.images)} of {len(images)} images: more would exceed "
+        f"{options.memory_bytes / 2**30:.1f} GiB of memory",
+    )
+
+
+def _provenance(
+    loaded: Loaded, chosen: Calibration, options: CompileOptions, warnings: tuple[str, ...]
+) -> Mapping[str, str]:
+    return {
+        "model_sha256": loaded.sha256,
+        "calibration_sha256": chosen.digest,
+        "calibration_images": str(len(chosen.images)),
+        "options": json.dumps(asdict(options), sort_keys=True),
+        "warnings": json.dumps(warnings),
+    }

@@ -1,0 +1,219 @@
+"""Integers for one population: weights, exponents, threshold, bias and initial potential.
+
+w_int = round(W·scale_pre/s), θ_int = round(θ/s), b_int = round(b/s), with s per output channel
+the smallest step that keeps every |w_int| in its width; scale = θ_int·s undoes the rounding of θ
+downstream. Source: the integer contract, section "Scales".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikec.compiler.arrays import Array, Float64, Int64
+from spikec.compiler.connections import Connection
+from spikec.compiler.errors import BoundError
+from spikec.compiler.fixed_point import largest, rounded, split_bias
+from spikec.compiler.ir import Neuron, Node, Quantized
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.path_scales import (
+    SplitPath,
+    input_values,
+    output_rows,
+    row_gains,
+    split,
+    weightless_factors,
+)
+from spikec.compiler.paths import Path
+from spikec.compiler.populations import AdaFire, Population, Readout, Shape
+
+_MAX_EXPONENT = 14
+"""Largest shift between the connections of one population: a weight of 127·2^14 still leaves a
+factor of 1000 below 2^31."""
+
+_FINE_THRESHOLD = 64
+"""A threshold of fewer units than this is made finer by shifting all weights left: its rounding
+would move the grid of levels by up to 1 %."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Drive:
+    """What one path adds to a population, in real numbers.
+
+    Attributes:
+        part: The path, split at its synapses.
+        weights: Activation per unit of payload, same shape as the synapses' weights.
+        rows: Channel of the sink that each row of weights adds to, −1: none, (rows,).
+        peak: Largest |weight| per channel of the sink, (channels,); 0 where no row arrives.
+        fan_in: Weights per row.
+    """
+
+    part: SplitPath
+    weights: Float64
+    rows: Int64
+    peak: Float64
+    fan_in: int
+
+
+def quantize(
+    node: Node,
+    paths: Sequence[Path],
+    scales: Mapping[str, Float64],
+    bias: Float64,
+    options: CompileOptions,
+) -> Quantized:
+    """The integers of an adafire or read-out population.
+
+    Args:
+        node: Carries the neuron, its thresholds and its shape.
+        paths: All paths into it.
+        scales: Scale of each source population, broadcastable to its shape.
+        bias: Current of the population while its sources are silent, in units of the activation,
+            broadcastable to its shape.
+        options: Widths and timesteps.
+
+    Raises:
+        BoundError: A threshold, bias or initial potential does not fit the membrane.
+    """
+    neuron, shape = node.neuron, node.known_shape()
+    assert neuron is not None
+    channels = shape[0] if neuron.per_channel and neuron.kind == "adafire" else 1
+    drives = [_drive(path, scales[path.source], shape, channels) for path in paths]
+    limit = largest(options.weight_bits)
+    exponents = _exponents(drives, limit)
+    step = _steps(drives, exponents, limit)
+    if neuron.threshold is not None:
+        lift = _lift(neuron.threshold, step)
+        exponents = [exponent + lift for exponent in exponents]
+        step = step / 2**lift
+    connections = tuple(
+        _connection(path, node.name, drive, step, exponent, limit)
+        for path, drive, exponent in zip(paths, drives, exponents, strict=True)
+    )
+    spread = step.reshape(-1, *[1] * (len(shape) - 1))
+    population = _population(node, neuron, spread, bias, options)
+    return Quantized(population, connections, spread, bias)
+
+
+def _drive(path: Path, scale: Float64, sink: Shape, channels: int) -> _Drive:
+    part = split(path)
+    synapses = part.synapses
+    shared = input_values(np.broadcast_to(scale, path.shape), path.shape, part)
+    gains = row_gains(part) * path.gain
+    weights = synapses.weights * shared[synapses.inputs] * gains[synapses.outputs]
+    rows = _channels_of_rows(output_rows(part, sink), part.result[0], channels)
+    peak_of_row = np.zeros(part.result[0])
+    np.maximum.at(
+        peak_of_row,
+        np.broadcast_to(synapses.outputs, weights.shape).ravel(),
+        np.abs(weights).ravel(),
+    )
+    peak = np.zeros(channels)
+    np.maximum.at(peak, rows[rows >= 0], peak_of_row[rows >= 0])
+    return _Drive(part, weights, rows, peak, max(1, weights.size // part.result[0]))
+
+
+def _channels_of_rows(arrived: Int64, rows: int, channels: int) -> Int64:
+    """For each row of weights the sink channel that it adds to; 0 for all if there is but one."""
+    result = np.full(rows + 1, -1, dtype=np.int64)
+    if channels == 1:
+        result[np.unique(arrived)] = 0
+    else:
+        flat = arrived.reshape(arrived.shape[0], -1)
+        where = np.broadcast_to(np.arange(flat.shape[0])[:, None], flat.shape)
+        result[flat.ravel()] = where.ravel()
+    return result[1:]
+
+
+def _exponents(drives: Sequence[_Drive], limit: int) -> list[int]:
+    """Shifts that give every connection the full range of its weights.
+
+    With one step s for all, the connection with the largest weights would leave the others a few
+    levels. Its weights are divided by 2^e instead, in steps of its natural size.
+    """
+    naturals = [np.median(d.peak[d.peak > 0]) if np.any(d.peak > 0) else 0.0 for d in drives]
+    base = min((natural for natural in naturals if natural > 0), default=1.0)
+    return [
+        int(np.clip(np.rint(np.log2(natural / base)), 0, _MAX_EXPONENT)) if natural > 0 else 0
+        for natural in naturals
+    ]
+
+
+def _steps(drives: Sequence[_Drive], exponents: Sequence[int], limit: int) -> Float64:
+    """s per channel: the smallest that keeps every integer weight within ±limit, never 0."""
+    peaks = [drive.peak / 2.0**exponent for drive, exponent in zip(drives, exponents, strict=True)]
+    step = np.max(peaks, axis=0) / limit
+    alive = step > 0
+    # A channel without weights takes a typical step: its bias and threshold still need units.
+    return np.where(alive, step, np.median(step[alive]) if alive.any() else 1.0)
+
+
+def _lift(threshold: Float64, step: Float64) -> int:
+    """The shift that makes typical thresholds at least _FINE_THRESHOLD units."""
+    units = float(np.median(threshold / step))
+    return int(np.clip(np.ceil(np.log2(_FINE_THRESHOLD / max(units, 1e-9))), 0, 8))
+
+
+def _connection(
+    path: Path, sink: str, drive: _Drive, step: Float64, exponent: int, limit: int
+) -> Connection:
+    per_row = np.where(drive.rows >= 0, step[drive.rows], 1.0) * 2.0**exponent
+    synapses = drive.part.synapses
+    integers = rounded(drive.weights / per_row[synapses.outputs], limit).astype(np.int8)
+    factors = (
+        *weightless_factors(drive.part.before),
+        synapses.quantized(integers),
+        *weightless_factors(drive.part.after),
+    )
+    return Connection(path.source, sink, factors, exponent)
+
+
+def _population(
+    node: Node, neuron: Neuron, step: Float64, bias: Float64, options: CompileOptions
+) -> Population:
+    shape = node.known_shape()
+    if neuron.kind == "readout":
+        return Readout(node.name, shape, fitted(node, "bias", bias / step, 2**31 - 1), step)
+    assert neuron.threshold is not None
+    vmax = largest(options.membrane_bits)
+    real = neuron.threshold.reshape(-1, *[1] * (len(shape) - 1))
+    threshold = np.maximum(fitted(node, "threshold", real / step, vmax), 1)
+    units = bias / step
+    fitted(node, "bias", units, vmax)
+    per_step, remainder = split_bias(units, options.timesteps)
+    initial = np.clip(threshold // 2 + remainder, -vmax, vmax)
+    scale = threshold * step
+    return AdaFire(
+        node.name,
+        shape,
+        threshold,
+        per_step,
+        initial,
+        neuron.phi,
+        neuron.fire,
+        neuron.windowed,
+        scale,
+    )
+
+
+def fitted(node: Node, what: str, values: Array, limit: int) -> Array:
+    """Values rounded to integers; BoundError naming the node where one exceeds ±limit."""
+    worst = float(np.max(np.abs(values), initial=0.0))
+    if not worst <= limit:
+        raise BoundError(
+            f"its {what} of {worst:.4g} units exceeds {limit}",
+            node.where,
+            "use more membrane bits or fewer weight bits",
+        )
+    return rounded(values, limit)
+
+
+def with_bias(
+    node: Node, quantized: Quantized, bias: Float64, options: CompileOptions
+) -> Quantized:
+    """The same integers but for bias and initial potential, made from another real bias."""
+    assert node.neuron is not None
+    population = _population(node, node.neuron, quantized.step, bias, options)
+    return Quantized(population, quantized.connections, quantized.step, bias)

@@ -1,0 +1,70 @@
+"""Region: the part of the float network between the populations before one and that one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from spikec.compiler.ann import Ann
+from spikec.compiler.arrays import Array, Float64
+from spikec.compiler.ir import Graph
+from spikec.compiler.paths import closes_region, current_paths
+
+_CHUNK_BYTES = 128 * 2**20
+"""Bound on the float activations that one call of onnxruntime returns."""
+
+
+class Region:
+    """The float maps that lead to one population, run by onnxruntime.
+
+    Attributes:
+        sources: Names of the nodes whose populations feed this one, each once.
+    """
+
+    def __init__(self, graph: Graph, name: str, ann: Ann) -> None:
+        node = graph[name]
+        self._graph, self._ann, self._name = graph, ann, name
+        self._kind = node.neuron.kind if node.neuron else ""
+        self._drive = graph.sources(name)[0] if self._closed(graph) else name
+        paths = () if self._kind == "input" else current_paths(graph, name)
+        self.sources = tuple(dict.fromkeys(path.source for path in paths))
+
+    def _closed(self, graph: Graph) -> bool:
+        return self._kind not in ("input", "readout") and closes_region(graph[self._name])
+
+    def bias(self) -> Float64:
+        """The population's float current while its sources are silent.
+
+        Returns:
+            In units of the activation, broadcastable to the population's shape: one value per
+            channel where the channel agrees, else one per neuron (borders of padded layers).
+        """
+        shape = self._graph[self._name].known_shape()
+        silent = np.zeros([1] * len(shape))
+        if self._kind in ("input", "max_pool") or self._drive in self.sources:
+            return silent
+        zeros = {
+            source: np.zeros((1, *self._graph[source].known_shape()), np.float32)
+            for source in self.sources
+        }
+        region = self._ann.region(self._graph, self.sources, [self._drive])
+        current = region(zeros)[self._drive][0].astype(np.float64)
+        by_channel = current.reshape(shape[0], -1)
+        if np.all(by_channel == by_channel[:, :1]):
+            return by_channel[:, 0].reshape(-1, *[1] * (len(shape) - 1))
+        return current
+
+    def activation(self, activations: Mapping[str, Array]) -> Array:
+        """The ANN's activation at this population, from those of its sources, float32."""
+        region = self._ann.region(self._graph, self.sources, [self._name])
+        images = len(next(iter(activations.values())))
+        floats = int(np.prod(self._graph[self._name].known_shape()))
+        size = max(1, _CHUNK_BYTES // (4 * floats))
+        parts = [
+            region({name: values[at : at + size] for name, values in activations.items()})[
+                self._name
+            ]
+            for at in range(0, images, size)
+        ]
+        return np.concatenate(parts)
