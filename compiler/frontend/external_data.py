@@ -45,7 +45,7 @@ def _external_bytes(tensor: TensorProto, folder: Path | None) -> bytes:
     where, location = Where(tensor.name), entries.get("location", "")
     if folder is None:
         raise ModelFileError(
-            f"its values are in the external file '{location}', and a model in memory has no folder",
+            f"its values are in '{location}', and a model in memory has no folder",
             where,
             "give the path of the model file",
         )
@@ -58,9 +58,9 @@ def _external_bytes(tensor: TensorProto, folder: Path | None) -> bytes:
         )
     try:
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
-        with path.open("rb") as stream:
+        with open(path, "rb") as stream:
             stream.seek(offset)
-            content = stream.read(length)
+            content = bytes(stream.read(length))
     except (OSError, ValueError) as error:
         raise ModelFileError(
             f"its external data '{location}' cannot be read: {error}",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,13 +62,22 @@ def open_model(model: ModelLike) -> ModelFile:
         embed_external_data(proto, None)
         return ModelFile(proto, None, _sha256(model))
     path = Path(model)
-    try:
+    with errors_naming(str(path)):
         content = _content(path)
         proto = _parsed(content)
         embed_external_data(proto, path.parent)
-    except CompileError as error:
-        raise error.in_file(str(path)) from error.__cause__
     return ModelFile(proto, str(path), _sha256(content))
+
+
+@contextmanager
+def errors_naming(file: str | None) -> Iterator[None]:
+    """Errors raised inside name the file, if there is one."""
+    try:
+        yield
+    except CompileError as error:
+        if file is not None:
+            error.in_file(file)
+        raise
 
 
 def _sha256(content: bytes) -> str:

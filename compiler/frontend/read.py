@@ -8,10 +8,15 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto, checker, inliner
 
-from spikec.compiler.errors import CompileError, ModelFileError, ShapeError, Where
+from spikec.compiler.errors import ModelFileError, ShapeError, Where
 from spikec.compiler.frontend import structure
 from spikec.compiler.frontend.batch import with_batch_of_one
-from spikec.compiler.frontend.model_file import LARGEST_MESSAGE, ModelLike, open_model
+from spikec.compiler.frontend.model_file import (
+    LARGEST_MESSAGE,
+    ModelLike,
+    errors_naming,
+    open_model,
+)
 from spikec.compiler.frontend.weights import check_weights
 from spikec.compiler.ir import INPUT
 
@@ -48,17 +53,15 @@ def read_model(model: ModelLike, input_shape: Sequence[int] | None = None) -> on
         ShapeError: The input's shape is open, or a stride is not positive.
     """
     checked = check_model(model)
-    try:
+    with errors_naming(checked.file):
         return with_batch_of_one(checked.proto, input_shape)
-    except CompileError as error:
-        raise error.in_file(checked.file) if checked.file else error
 
 
 def check_model(model: ModelLike) -> CheckedModel:
     """The model with its own batch axis; errors as for ``read_model``."""
     opened = open_model(model)
     proto = opened.proto
-    try:
+    with errors_naming(opened.file):
         _check_opset(proto)
         if proto.functions:
             proto = inliner.inline_local_functions(proto)
@@ -68,14 +71,12 @@ def check_model(model: ModelLike) -> CheckedModel:
         _check_nodes(proto)
         check_weights(proto.graph)
         _check_size(proto)
-    except CompileError as error:
-        raise error.in_file(opened.file) if opened.file else error
     return CheckedModel(proto, opened.file, opened.sha256)
 
 
 def opset_of(model: onnx.ModelProto) -> int:
     """Version of the ONNX operators that the model uses."""
-    return next(o.version for o in model.opset_import if o.domain in ONNX_DOMAINS)
+    return int(next(o.version for o in model.opset_import if o.domain in ONNX_DOMAINS))
 
 
 def _check_opset(model: onnx.ModelProto) -> None:
@@ -148,13 +149,13 @@ def _check_nodes(model: onnx.ModelProto) -> None:
 
 def _check_windows(node: onnx.NodeProto) -> None:
     for attribute in node.attribute:
-        if attribute.name in ("strides", "dilations", "kernel_shape"):
-            if any(length < 1 for length in attribute.ints):
-                raise ShapeError(
-                    f"its {attribute.name} {tuple(attribute.ints)} are not all positive",
-                    structure.where(node),
-                    "export the model again",
-                )
+        windows = attribute.name in ("strides", "dilations", "kernel_shape")
+        if windows and any(length < 1 for length in attribute.ints):
+            raise ShapeError(
+                f"its {attribute.name} {tuple(attribute.ints)} are not all positive",
+                structure.where(node),
+                "export the model again",
+            )
 
 
 def _check_size(model: onnx.ModelProto) -> None:

@@ -52,7 +52,8 @@ def _check_size(tensor: TensorProto, where: Where) -> None:
     if any(length < 0 for length in tensor.dims):
         raise ModelFileError(f"its tensor '{tensor.name}' has shape {tuple(tensor.dims)}", where)
     if tensor.HasField("raw_data"):
-        bits = {TensorProto.INT4: 4, TensorProto.UINT4: 4}.get(tensor.data_type, dtype.itemsize * 8)
+        halves = tensor.data_type in (TensorProto.INT4, TensorProto.UINT4)
+        bits = 4 if halves else dtype.itemsize * 8
         expected = math.ceil(math.prod(tensor.dims) * bits / 8)
         if len(tensor.raw_data) != expected:
             raise ModelFileError(
