@@ -110,6 +110,13 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, ast.stmt]]:
                 yield (submodule if submodule in SOURCES else node.module), node
 
 
+def for_types_only(tree: ast.AST) -> set[int]:
+    """Identities of the statements under ``if TYPE_CHECKING``, which never run."""
+    guards = (n for n in ast.walk(tree) if isinstance(n, ast.If))
+    guarded = (g for g in guards if isinstance(g.test, ast.Name) and g.test.id == "TYPE_CHECKING")
+    return {id(node) for guard in guarded for node in ast.walk(guard)}
+
+
 def internal_imports() -> Iterator[tuple[str, str]]:
     for name, tree in TREES.items():
         for imported, _ in imports(tree):
@@ -231,7 +238,8 @@ def test_libraries_are_imported_where_they_belong() -> None:
     check(
         f"{module} imports {imported}"
         for module, tree in TREES.items()
-        for imported, _ in imports(tree)
+        for imported, statement in imports(tree)
+        if id(statement) not in for_types_only(tree)
         for library, home in LIBRARIES.items()
         if within(imported, library) and not within(module, home)
     )
