@@ -10,7 +10,7 @@ import numpy as np
 
 from spikec.compiler.ann import Ann
 from spikec.compiler.arrays import Array, Float32
-from spikec.compiler.errors import CalibrationError, Where
+from spikec.compiler.errors import CalibrationError
 from spikec.compiler.ir import Graph, Node
 
 _BATCH_BYTES = 256 * 2**20

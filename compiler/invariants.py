@@ -40,8 +40,9 @@ def activations_close_regions(graph: Graph) -> None:
 
 
 def neurons_placed(graph: Graph) -> None:
-    """One input, one read-out; activations and max pools carry neurons; every path into a
-    population starts at another and passes weights at most once.
+    """One input, one read-out, and between two populations at most one layer of weights.
+
+    Activations and max pools carry neurons; every path into a population starts at another.
     """
     kinds = [node.neuron.kind for node in graph if node.neuron is not None]
     if kinds.count("input") != 1 or kinds.count("readout") != 1:

@@ -60,7 +60,7 @@ class CompileOptions:
                     f"{name} is {value!r}",
                     hint=f"give a whole number from {low} to {high}",
                 )
-        object.__setattr__(self, "fire", _rule(self.fire))
+        object.__setattr__(self, "fire", firing_rule(self.fire))
         if self.windowed and self.fire is Fire.RETRACT:
             raise OptionError(
                 "windowed and retract contradict each other: a window fires once, at its end",
@@ -68,7 +68,8 @@ class CompileOptions:
             )
 
 
-def _rule(fire: str) -> Fire:
+def firing_rule(fire: str) -> Fire:
+    """The rule of that name; OptionError if a user cannot ask for it."""
     if fire in (Fire.PLAIN, Fire.RETRACT):
         return Fire(fire)
     raise OptionError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float64, Int64
-from spikec.compiler.connections import Factor, Gather, Identity, SumPool, GlobalSum
+from spikec.compiler.connections import Factor, Gather, GlobalSum, Identity, SumPool
 from spikec.compiler.errors import UnsupportedOpError, Where
 from spikec.compiler.ops.base import Synapses
 from spikec.compiler.paths import Gain, Path, Step
@@ -91,7 +91,7 @@ def carried(values: Array, shape: Shape, steps: tuple[Step, ...], *, gains: bool
 
 
 def per_channel(values: Array) -> Array:
-    """The one value of each channel other than 0, as (C, 1, …); NotUniformError if there are two."""
+    """The one value other than 0 of each channel, (C, 1, …); NotUniformError if there are two."""
     rest = tuple(range(1, values.ndim))
     if not rest or all(values.shape[axis] == 1 for axis in rest):
         return values

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from spikec.compiler.ann import Ann
 from spikec.compiler.arrays import Array, Float32
 from spikec.compiler.calibration import Calibration, selected_images
@@ -72,21 +74,32 @@ def compile_graph(
     ann = Ann()
     source = loaded.graph.input
     images = selected_images(calibration, source, options.calibration_images, options.seed)
-
-    def outputs(graph: Graph) -> Float32:
-        (batch,) = ann.activations(graph, [graph.output], [images[:_CHECKED_IMAGES]])
-        return batch[graph.output]
-
-    def started(stage: str) -> None:
-        progress(stage, 0, 1)
-
-    graph, first = run_passes(loaded.graph, conversion(options), outputs, started)
+    outputs = _outputs_on(images[:_CHECKED_IMAGES], ann)
+    graph, first = run_passes(
+        loaded.graph, conversion(options), outputs, lambda stage: progress(stage, 0, 1)
+    )
     chosen = Calibration(images, ann).first(images_within_memory(graph, options))
     steps = calibration_passes(chosen, simulate, options, progress)
-    graph, second = run_passes(graph, steps, outputs, started)
+    graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
     warnings = (*loaded.warnings, *_fewer_images(images, chosen, options))
     program = lower(graph, options, preprocessing, _provenance(loaded, chosen, options, warnings))
     return Compiled(program, first + second, warnings)
+
+
+def convert(loaded: Loaded, options: CompileOptions) -> Graph:
+    """The graph with its neurons placed, checked on one random input; needs no image."""
+    random = np.random.default_rng(options.seed)
+    shape = (1, *loaded.graph.input.known_shape())
+    inputs = random.standard_normal(shape, dtype=np.float32)
+    return run_passes(loaded.graph, conversion(options), _outputs_on(inputs, Ann()))[0]
+
+
+def _outputs_on(inputs: Float32, ann: Ann) -> Callable[[Graph], Float32]:
+    def outputs(graph: Graph) -> Float32:
+        (batch,) = ann.activations(graph, [graph.output], [inputs])
+        return batch[graph.output]
+
+    return outputs
 
 
 def _fewer_images(images: Array, chosen: Calibration, options: CompileOptions) -> tuple[str, ...]:

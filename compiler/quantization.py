@@ -142,7 +142,7 @@ def _exponents(drives: Sequence[_Drive], limit: int) -> list[int]:
 
 
 def _steps(drives: Sequence[_Drive], exponents: Sequence[int], limit: int) -> Float64:
-    """s per channel: the smallest that keeps every integer weight within ±limit, never 0."""
+    """The smallest step s per channel that keeps |w_int| ≤ limit; never 0."""
     peaks = [drive.peak / 2.0**exponent for drive, exponent in zip(drives, exponents, strict=True)]
     step = np.max(peaks, axis=0) / limit
     alive = step > 0

@@ -75,8 +75,9 @@ def _in_tail(graph: Graph, name: str) -> bool:
 
 
 class _Placement:
-    """Which neuron stands at which node; ``carries`` holds the nodes whose output is a current
-    that has passed weights.
+    """Which neuron stands at which node.
+
+    ``_carries`` holds the nodes whose output is a current that has passed weights.
     """
 
     def __init__(self, graph: Graph, output: str, options: CompileOptions) -> None:

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spikec.compiler.errors import OptionError
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.populations import Fire
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("timesteps", 0),
+        ("timesteps", 2.5),
+        ("timesteps", True),
+        ("phi", 0),
+        ("phi", 256),
+        ("weight_bits", 9),
+        ("input_bits", 1),
+        ("membrane_bits", 33),
+        ("calibration_images", 0),
+        ("bias_rounds", -1),
+    ],
+)
+def test_an_option_out_of_range_is_refused_by_name_and_value(name: str, value: Any) -> None:
+    with pytest.raises(OptionError) as caught:
+        CompileOptions(**{name: value})
+    assert name in caught.value.problem
+    assert repr(value) in caught.value.problem
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("fire", ["signed", "burst", ""])
+def test_a_rule_that_no_user_can_ask_for_is_refused(fire: Any) -> None:
+    with pytest.raises(OptionError) as caught:
+        CompileOptions(fire=fire)
+    assert repr(fire) in caught.value.problem
+
+
+def test_windowed_and_retract_contradict_each_other() -> None:
+    with pytest.raises(OptionError):
+        CompileOptions(windowed=True, fire=Fire.RETRACT)
+
+
+def test_the_rule_may_be_given_by_name() -> None:
+    rule: Any = "retract"
+    assert CompileOptions(fire=rule).fire is Fire.RETRACT
