@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -79,6 +79,16 @@ def open_inputs(
     return values
 
 
+def first_images(source: Array | ImageFiles, limit: int | None) -> Array | ImageFiles:
+    """The first ``limit`` inputs; no image is decoded for it."""
+    if limit is None:
+        return source
+    if isinstance(source, ImageFiles):
+        classes = None if source.classes is None else source.classes[:limit]
+        return replace(source, paths=source.paths[:limit], classes=classes)
+    return source[:limit]
+
+
 def read_labels(spec: str | os.PathLike[str], array: str | None = None) -> Int64:
     """Labels from ``file.npy``, ``file.npz`` or ``file.npz:array``, int64.
 
@@ -142,6 +152,12 @@ def _folder(folder: Path, layout: str) -> ImageFiles:
     subfolders = sorted(path for path in folder.iterdir() if path.is_dir())
     groups = [_images_in(each) for each in subfolders]
     if any(groups):
+        if loose := [path for path in _images_in(folder) if path.parent == folder]:
+            raise InputError(
+                f"{len(loose)} images stand beside subfolders that are classes",
+                Where(file=str(folder)),
+                f"move {loose[0].name} into a subfolder",
+            )
         kept = [(path, images) for path, images in zip(subfolders, groups, strict=True) if images]
         names = [path.name for path, _ in kept]
         numbers = _class_numbers(names)

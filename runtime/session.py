@@ -14,7 +14,7 @@ from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program
 from spikec.runtime.counts import LayerCounts, layer_counts
 from spikec.runtime.encode import class_scores, decode_steps, model_inputs, quantise, tail
-from spikec.runtime.preprocess import Raw
+from spikec.runtime.inputs import Source
 
 BACKENDS = ("simulator", "reference")
 
@@ -65,10 +65,10 @@ class Session:
 
     def __init__(self, program: Program, backend: str | Backend = "simulator") -> None:
         self.program = program
-        self.backend = backend_named(backend) if isinstance(backend, str) else backend
+        self.backend: Backend = backend_named(backend) if isinstance(backend, str) else backend
 
     def run(
-        self, inputs: Raw, record: Collection[str] = (), progress: Progress | None = None
+        self, inputs: Source, record: Collection[str] = (), progress: Progress | None = None
     ) -> Run:
         """Run all T steps for all inputs, in batches of bounded memory.
 
@@ -122,7 +122,7 @@ class Session:
 
 def run(
     program: Program,
-    inputs: Raw,
+    inputs: Source,
     backend: str | Backend = "simulator",
     record: Collection[str] = (),
 ) -> Run:

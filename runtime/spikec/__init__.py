@@ -1,1 +1,48 @@
 """spikec: trained networks in, integer spiking programs out."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spikec.compiler.errors import CompileError
+    from spikec.compiler.preprocessing import Preprocessing
+    from spikec.compiler.program import Program
+    from spikec.compiler.program_file import load
+    from spikec.runtime.compile import compile_model as compile
+    from spikec.runtime.evaluate import evaluate
+    from spikec.runtime.report import Report
+    from spikec.runtime.session import Run, Session, run
+
+    __version__: str
+
+__all__ = ["CompileError", "Preprocessing", "Program", "Report", "Run", "Session", "__version__"]
+__all__ += ["compile", "evaluate", "load", "run"]
+
+_HOMES = {
+    "CompileError": ("spikec.compiler.errors", "CompileError"),
+    "Preprocessing": ("spikec.compiler.preprocessing", "Preprocessing"),
+    "Program": ("spikec.compiler.program", "Program"),
+    "Report": ("spikec.runtime.report", "Report"),
+    "Run": ("spikec.runtime.session", "Run"),
+    "Session": ("spikec.runtime.session", "Session"),
+    "compile": ("spikec.runtime.compile", "compile_model"),
+    "evaluate": ("spikec.runtime.evaluate", "evaluate"),
+    "load": ("spikec.compiler.program_file", "load"),
+    "run": ("spikec.runtime.session", "run"),
+}
+"""Home of each public name; imported when it is first asked for: ``import spikec`` is fast."""
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("spikec")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'spikec' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value: object = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

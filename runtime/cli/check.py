@@ -1,0 +1,63 @@
+"""spikec check: every node that cannot be converted, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from spikec.compiler.errors import CompileError, ModelFileError
+from spikec.runtime.cli.console import print_json, print_table
+from spikec.runtime.cli.options import AsJson, sizes
+from spikec.runtime.report import Json, Row
+
+
+def check(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="An ONNX file.")],
+    input_shape: Annotated[
+        str | None,
+        typer.Option(metavar="C,H,W", help="Shape without batch axis, if the file leaves it open."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List every node of MODEL that cannot be converted; exit code 1 if there is one.
+
+    \b
+    spikec check net.onnx
+    spikec check net.onnx --input-shape 3,224,224
+    spikec check net.onnx --json
+    """  # noqa: D301
+    from spikec.runtime.compile import check_model
+
+    findings = check_model(model, input_shape=sizes(input_shape, "--input-shape") or None)
+    for finding in findings:
+        if isinstance(finding, ModelFileError):  # no model, so no nodes to list
+            raise finding
+    if as_json:
+        listed = [_finding(finding) for finding in findings]
+        print_json({"model": model, "convertible": not findings, "findings": listed})
+    elif findings:
+        print_table(
+            f"{model}: {len(findings)} nodes cannot be converted",
+            ("node", "operator", "problem", "way out"),
+            _rows(findings),
+            text_columns=4,
+        )
+    else:
+        print(f"{model}: every node can be converted")
+    if findings:
+        raise typer.Exit(1)
+
+
+def _finding(finding: CompileError) -> Json:
+    return {
+        "node": finding.where.node,
+        "op": finding.where.op,
+        "problem": finding.problem,
+        "hint": finding.hint,
+    }
+
+
+def _rows(findings: Sequence[CompileError]) -> list[Row]:
+    return [(f.where.node or "", f.where.op or "", f.problem, f.hint) for f in findings]

@@ -1,0 +1,118 @@
+"""What the command line prints: tables and JSON on stdout, progress and remarks on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from spikec.runtime.report import Json, Row
+
+PATIENCE_SECONDS = 60.0
+"""Work that takes longer than this is announced."""
+
+_WIDTH_IN_A_FILE = 160
+
+
+def print_json(content: Json) -> None:
+    """Exactly one JSON object on stdout."""
+    json.dump(content, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    print()
+
+
+def print_table(title: str, header: Row, rows: Sequence[Row], text_columns: int = 1) -> None:
+    """A table on stdout; all columns but the first few are numbers and stand to the right."""
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=None)
+    for index, name in enumerate(header):
+        text = index < text_columns
+        table.add_column(escape(name), justify="left" if text else "right", no_wrap=not text)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console = _stdout()
+    console.print(table)
+    console.print()
+
+
+def print_pairs(rows: Sequence[Row]) -> None:
+    """Lines of name and value on stdout."""
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
+    print()
+
+
+def remark(text: str) -> None:
+    """One line on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _stdout() -> Console:
+    terminal = sys.stdout.isatty()
+    return Console(file=sys.stdout, width=None if terminal else _WIDTH_IN_A_FILE, highlight=False)
+
+
+class Bars:
+    """Progress bars on stderr, one per stage; says beforehand when a stage will take long.
+
+    Args:
+        progress: Where the bars are drawn.
+        unit: What is counted.
+    """
+
+    def __init__(self, progress: Progress, unit: str) -> None:
+        self._progress = progress
+        self._unit = unit
+        self._tasks: dict[str, TaskID] = {}
+        self._started: dict[str, float] = {}
+        self._announced: set[str] = set()
+
+    def stage(self, stage: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` are finished in a stage."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(escape(stage), total=total)
+            self._started.setdefault(stage, time.monotonic())
+        self._progress.update(self._tasks[stage], completed=done, total=total)
+        self._announce(stage, done, total)
+
+    def start(self, stage: str) -> None:
+        """Take the time from now."""
+        self._started[stage] = time.monotonic()
+
+    def _announce(self, stage: str, done: int, total: int) -> None:
+        if stage in self._announced or not 0 < done < total:
+            return
+        left = (time.monotonic() - self._started[stage]) / done * (total - done)
+        self._announced.add(stage)
+        if left > PATIENCE_SECONDS:
+            text = f"{stage}: about {left / 60:.0f} min for {total - done:,} {self._unit}"
+            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bars(unit: str) -> Iterator[Bars]:
+    """Bars that are drawn while the block runs, and gone afterwards."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        yield Bars(progress, unit)

@@ -1,0 +1,121 @@
+"""spikec eval: accuracy, agreement with the ANN, spikes and energy on a data set."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spikec.compiler.arrays import Array, Int64
+from spikec.compiler.errors import CompileError
+from spikec.runtime.array_files import split_array_name
+from spikec.runtime.cli.console import print_json, print_pairs, print_table, progress_bars, remark
+from spikec.runtime.cli.options import (
+    ArrayName,
+    AsJson,
+    BackendName,
+    InputFile,
+    ProgramFile,
+    at_least_one,
+)
+from spikec.runtime.inputs import ImageFiles, checked_labels, first_images, open_inputs, read_labels
+from spikec.runtime.report import (
+    ENERGY_HEADER,
+    LAYER_HEADER,
+    Report,
+    energy_rows,
+    layer_energy_rows,
+    layer_rows,
+    ratio_rows,
+    step_rows,
+    summary_rows,
+)
+
+
+def eval_command(
+    program: ProgramFile,
+    inputs: InputFile,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="FILE[:ARRAY]", help="Class per image; a folder brings its own."),
+    ] = None,
+    ann: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="The ONNX file, run on the same inputs."),
+    ] = None,
+    *,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="First N images only.")] = None,
+    array: ArrayName = None,
+    backend: BackendName = "simulator",
+    batch_size: Annotated[
+        int | None, typer.Option(metavar="N", help="Images at once; by default as memory allows.")
+    ] = None,
+    costs: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TABLE", help="Cost table: a name or a TOML file; may be repeated."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Evaluate PROGRAM on INPUT: accuracy at every step, firing rates, operations, energy.
+
+    \b
+    spikec eval net.spikec data.npz:test_x --labels data.npz:test_y
+    spikec eval net.spikec data.npz:test_x --labels data.npz:test_y --ann net.onnx --limit 500
+    spikec eval net.spikec photos/ --costs loihi1_2018 --json
+    """  # noqa: D301
+    from spikec.compiler.program_file import load
+    from spikec.runtime.cost_tables import load_cost_table
+    from spikec.runtime.evaluate import evaluate
+
+    at_least_one(limit, "--limit")
+    tables = tuple(load_cost_table(name) for name in costs or ())
+    loaded = load(program)
+    layout = loaded.preprocessing.layout if loaded.preprocessing else ""
+    source = open_inputs(inputs, layout, array)
+    classes = _labels(labels, source, inputs)
+    with progress_bars("images") as bars:
+        bars.start("eval")
+        report = evaluate(
+            loaded,
+            first_images(source, limit),
+            None if classes is None else classes[:limit],
+            ann,
+            backend,
+            batch_size=batch_size,
+            progress=lambda done, total: bars.stage("eval", done, total),
+            cost_tables=tables,
+        )
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        _print(report)
+
+
+def _labels(spec: str | None, source: Array | ImageFiles, inputs: str) -> Int64 | None:
+    """Labels of all images, from a file (``:array`` alone names one in the input's file)."""
+    if spec is not None:
+        if spec.startswith(":"):
+            spec = split_array_name(inputs)[0] + spec
+        try:
+            return checked_labels(read_labels(spec), len(source))
+        except CompileError as error:
+            raise error.in_file(spec) from None
+    if isinstance(source, ImageFiles) and source.classes is not None:
+        return checked_labels(source.classes, len(source))
+    remark("no labels are given: no accuracy, only counts and, with --ann, agreement")
+    return None
+
+
+def _print(report: Report) -> None:
+    print_pairs(summary_rows(report))
+    if report.accuracy_by_step:
+        print_table("accuracy after each step", ("t", "accuracy"), step_rows(report))
+    print_table("counted per image", LAYER_HEADER, layer_rows(report.layers))
+    for profile in report.energy:
+        title = f"energy per image, estimate: {profile.table.title}"
+        print_table(title, ENERGY_HEADER, energy_rows(profile), text_columns=2)
+        names = tuple(estimate.name for estimate in profile.estimates)
+        print_table("by layer", ("layer", *names), layer_energy_rows(profile))
+        if ratios := ratio_rows(profile):
+            print_table("SNN / ANN", ("SNN", "ANN", "ratio"), ratios, text_columns=2)
+        print("left out: " + "; ".join(profile.table.left_out) + "\n")

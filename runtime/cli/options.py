@@ -1,0 +1,99 @@
+"""Values that several commands read from the command line."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated
+
+import typer
+
+from spikec.compiler.errors import OptionError
+from spikec.compiler.preprocessing import Preprocessing
+from spikec.runtime.preprocess import check_preprocessing
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")
+]
+ArrayName = Annotated[
+    str | None, typer.Option("--array", help="Array of the input .npz file.", metavar="NAME")
+]
+BackendName = Annotated[
+    str, typer.Option("--backend", help="simulator, or reference (the golden model, slow).")
+]
+ProgramFile = Annotated[str, typer.Argument(metavar="PROGRAM", help="A compiled program.")]
+InputFile = Annotated[
+    str,
+    typer.Argument(metavar="INPUT", help="file.npy, file.npz:array, an image, a folder of images."),
+]
+
+
+def numbers(text: str | None, option: str) -> tuple[float, ...]:
+    """Numbers between commas; fractions such as 1/255 are allowed."""
+    if text is None:
+        return ()
+    try:
+        return tuple(float(Fraction(part.strip())) for part in text.split(","))
+    except (ValueError, ZeroDivisionError) as error:
+        raise OptionError(
+            f"{option} is {text!r}", hint=f"write numbers: {option} 0.5 or {option} 1/255,0.5,0.5"
+        ) from error
+
+
+def sizes(text: str | None, option: str) -> tuple[int, ...]:
+    """Whole numbers ≥ 1 between "x" or commas; empty if nothing is given."""
+    if text is None:
+        return ()
+    try:
+        result = tuple(int(part) for part in text.lower().replace("x", ",").split(","))
+    except ValueError:
+        result = ()
+    if not result or min(result) < 1:
+        raise OptionError(f"{option} is {text!r}", hint=f"write whole numbers: {option} 224x224")
+    return result
+
+
+def one_or_two(text: str | None, option: str) -> tuple[int, ...]:
+    """One size in pixels, or height and width; empty if nothing is given."""
+    result = sizes(text, option)
+    if len(result) > 2:
+        raise OptionError(
+            f"{option} is {text!r}", hint=f"write {option} 256, or height and width: 224x224"
+        )
+    return result
+
+
+def preprocessing(
+    scale: str | None, mean: str | None, std: str | None, layout: str | None,
+    geometry: tuple[str | None, str | None],
+) -> Preprocessing | None:  # fmt: skip
+    """What the options say about raw inputs; None if they say nothing.
+
+    Args:
+        scale: --scale.
+        mean: --mean.
+        std: --std.
+        layout: --layout.
+        geometry: --resize and --crop.
+    """
+    if all(option is None for option in (scale, mean, std, layout, *geometry)):
+        return None
+    factor = numbers(scale, "--scale") or (1.0,)
+    if len(factor) != 1:
+        raise OptionError(f"--scale is {scale!r}", hint="write one number: --scale 1/255")
+    resize, crop = one_or_two(geometry[0], "--resize"), one_or_two(geometry[1], "--crop")
+    result = Preprocessing(
+        resize=None if not resize else resize[0] if len(resize) == 1 else (resize[0], resize[1]),
+        crop=(crop[0], crop[-1]) if crop else None,
+        scale=factor[0],
+        mean=numbers(mean, "--mean") or (0.0,),
+        std=numbers(std, "--std") or (1.0,),
+        layout=layout or "",
+    )
+    check_preprocessing(result)
+    return result
+
+
+def at_least_one(value: int | None, option: str) -> None:
+    """Raise OptionError for a count below 1."""
+    if value is not None and value < 1:
+        raise OptionError(f"{option} is {value}", hint="use 1 or more")

@@ -1,0 +1,86 @@
+"""spikec run: outputs, and spikes on request, of a program on some inputs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from spikec.compiler.arrays import Array
+from spikec.runtime.cli.console import print_json, print_pairs, progress_bars
+from spikec.runtime.cli.options import (
+    ArrayName,
+    AsJson,
+    BackendName,
+    InputFile,
+    ProgramFile,
+    at_least_one,
+)
+from spikec.runtime.output import check_writable, written_beside
+from spikec.runtime.report import quantity
+from spikec.runtime.session import Run
+
+
+def run_command(
+    program: ProgramFile,
+    inputs: InputFile,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE.npz", help="Where the outputs go.")
+    ],
+    spikes: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LAYER", help="Also save this layer's spikes; may be repeated."),
+    ] = None,
+    *,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="First N images only.")] = None,
+    array: ArrayName = None,
+    backend: BackendName = "simulator",
+    as_json: AsJson = False,
+) -> None:
+    """Run PROGRAM on INPUT and save outputs, outputs_by_step and predictions as arrays.
+
+    \b
+    spikec run net.spikec data.npz:test_x -o out.npz
+    spikec run net.spikec photos/ -o out.npz --limit 10
+    spikec run net.spikec data.npz:test_x -o out.npz --spikes conv1 --spikes conv2 --limit 4
+    """  # noqa: D301
+    from spikec.compiler.program_file import load
+    from spikec.runtime.inputs import first_images, open_inputs
+    from spikec.runtime.session import Session
+
+    at_least_one(limit, "--limit")
+    loaded = load(program)
+    session = Session(loaded, backend)
+    layout = loaded.preprocessing.layout if loaded.preprocessing else ""
+    source = first_images(open_inputs(inputs, layout, array), limit)
+    check_writable(output)
+    with progress_bars("images") as bars:
+        bars.start("run")
+        result = session.run(source, spikes or (), lambda done, n: bars.stage("run", done, n))
+    with written_beside(output) as beside, beside.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **_arrays(result))
+    if as_json:
+        classes = None if result.predictions is None else result.predictions.tolist()
+        print_json({"output": output, "images": len(result.outputs), "predictions": classes})
+    else:
+        emitted = sum(int(layer.spikes.sum()) for layer in result.counts.values())
+        print_pairs(
+            [
+                ("images", str(len(result.outputs))),
+                ("spikes", quantity(emitted)),
+                ("output", output),
+            ]
+        )
+
+
+def _arrays(result: Run) -> dict[str, Array]:
+    arrays: dict[str, Array] = {
+        "outputs": result.outputs,
+        "outputs_by_step": result.outputs_by_step,
+        "results": result.results,
+    }
+    if result.predictions is not None:
+        arrays["predictions"] = result.predictions
+    arrays |= {f"spikes/{name}": payloads for name, payloads in result.spikes.items()}
+    return arrays

@@ -1,0 +1,182 @@
+"""What stands in a program, as plain values: populations, connections, provenance."""
+
+from __future__ import annotations
+
+import math
+
+from spikec.compiler.arrays import Array
+from spikec.compiler.connections import Connection
+from spikec.compiler.populations import AdaFire, Input, MaxPool, Population, Readout
+from spikec.compiler.program import Program
+from spikec.runtime.counts import kind_of
+from spikec.runtime.operations import activation_bits, connection_macs
+from spikec.runtime.report import Json, Row, quantity
+
+POPULATION_HEADER: Row = (
+    "population",
+    "kind",
+    "fire",
+    "shape",
+    "neurons",
+    "φ",
+    "bits",
+    "θ",
+    "b",
+    "v0",
+    "scale",
+)
+CONNECTION_HEADER: Row = ("connection", "factors", "weights", "zero", "2^e", "MACs")
+
+
+def program_dict(program: Program) -> dict[str, Json]:
+    """Everything but the arrays, JSON-safe; ranges are [smallest, largest]."""
+    return {
+        "digest": program.digest,
+        "timesteps": program.timesteps,
+        "membrane_bits": program.membrane_bits,
+        "target": program.target,
+        "tail": [op.op for op in program.tail],
+        "preprocessing": _preprocessing(program),
+        "provenance": dict(program.provenance),
+        "populations": [_population(program, p) for p in program.populations],
+        "connections": [_connection(program, c) for c in program.connections],
+        "macs": sum(connection_macs(program, c) for c in program.connections),
+    }
+
+
+def head_rows(program: Program) -> list[Row]:
+    """(what, value) lines about the whole program."""
+    neurons = sum(math.prod(p.shape) for p in program.populations)
+    macs = sum(connection_macs(program, c) for c in program.connections)
+    rows: list[Row] = [
+        ("digest", program.digest),
+        ("time steps T", str(program.timesteps)),
+        ("membrane", f"{program.membrane_bits} bits"),
+        ("target", program.target or "none"),
+        ("neurons", f"{neurons:,}"),
+        ("MACs of the ANN", quantity(macs)),
+        ("tail", ", ".join(op.op for op in program.tail) or "none"),
+        ("preprocessing", str(program.preprocessing or "none")),
+    ]
+    return rows + [(name, str(value)) for name, value in program.provenance.items()]
+
+
+def population_rows(program: Program) -> list[Row]:
+    """One row per population under POPULATION_HEADER."""
+    return [_population_row(program, population) for population in program.populations]
+
+
+def connection_rows(program: Program) -> list[Row]:
+    """One row per connection under CONNECTION_HEADER."""
+    return [
+        (
+            connection.name,
+            " · ".join(type(factor).__name__ for factor in connection.factors) or "as it is",
+            f"{sum(weights.size for weights in _weights(connection)):,}",
+            f"{sum(int((weights == 0).sum()) for weights in _weights(connection)):,}",
+            str(connection.exponent),
+            quantity(connection_macs(program, connection)),
+        )
+        for connection in program.connections
+    ]
+
+
+def _population_row(program: Program, population: Population) -> Row:
+    fire, phi, theta, bias, initial, bits = ("",) * 6
+    match population:
+        case AdaFire():
+            fire = f"{population.fire}{', windowed' if population.windowed else ''}"
+            phi, theta = str(population.phi), _span(population.threshold)
+            bias, initial = _span(population.bias), _span(population.initial)
+        case Readout():
+            bias = _span(population.bias)
+        case Input() | MaxPool():
+            pass
+    if not isinstance(population, Readout):
+        bits = str(activation_bits(program, population.name))
+    return (
+        population.name,
+        kind_of(population),
+        fire,
+        "×".join(map(str, population.shape)),
+        f"{math.prod(population.shape):,}",
+        phi,
+        bits,
+        theta,
+        bias,
+        initial,
+        _span(population.scale),
+    )
+
+
+def _population(program: Program, population: Population) -> Json:
+    common: dict[str, Json] = {
+        "name": population.name,
+        "kind": kind_of(population),
+        "shape": list(population.shape),
+        "neurons": math.prod(population.shape),
+        "scale": _range(population.scale),
+    }
+    if not isinstance(population, Readout):
+        common["bits"] = activation_bits(program, population.name)
+    match population:
+        case AdaFire():
+            common |= {
+                "fire": str(population.fire),
+                "windowed": population.windowed,
+                "phi": population.phi,
+                "threshold": _range(population.threshold),
+                "bias": _range(population.bias),
+                "initial": _range(population.initial),
+            }
+        case Readout():
+            common["bias"] = _range(population.bias)
+        case MaxPool():
+            common["kernel"] = list(population.kernel)
+        case Input():
+            common["coding"] = str(population.coding)
+    return common
+
+
+def _connection(program: Program, connection: Connection) -> Json:
+    weights = _weights(connection)
+    return {
+        "source": connection.source,
+        "sink": connection.sink,
+        "factors": [type(factor).__name__ for factor in connection.factors],
+        "exponent": connection.exponent,
+        "weights": sum(array.size for array in weights),
+        "zero_weights": sum(int((array == 0).sum()) for array in weights),
+        "macs": connection_macs(program, connection),
+    }
+
+
+def _preprocessing(program: Program) -> Json:
+    steps = program.preprocessing
+    if steps is None:
+        return None
+    return {
+        "resize": list(steps.resize) if isinstance(steps.resize, tuple) else steps.resize,
+        "crop": list(steps.crop) if steps.crop else None,
+        "scale": steps.scale,
+        "mean": list(steps.mean),
+        "std": list(steps.std),
+        "layout": steps.layout,
+    }
+
+
+def _weights(connection: Connection) -> list[Array]:
+    return [factor.weights for factor in connection.factors if hasattr(factor, "weights")]
+
+
+def _range(array: Array) -> list[Json]:
+    return [array.min().item(), array.max().item()]
+
+
+def _span(array: Array) -> str:
+    low, high = (f"{v:,}" if isinstance(v, int) else f"{v:.3g}" for v in _bounds(array))
+    return low if low == high else f"{low} … {high}"
+
+
+def _bounds(array: Array) -> tuple[int | float, int | float]:
+    return array.min().item(), array.max().item()
