@@ -1,4 +1,4 @@
-"""The rules that hold the source tree together: who imports whom, sizes, names, types, style."""
+"""The rules that hold the source tree together: who imports whom, packaging, types, style."""
 
 from __future__ import annotations
 
@@ -6,37 +6,45 @@ import ast
 import re
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-PACKAGE_DIR: dict[str, str] = PROJECT["tool"]["setuptools"]["package-dir"]
-PACKAGES: list[str] = PROJECT["tool"]["setuptools"]["packages"]
+from source_tree import (
+    ALL_FILES,
+    PACKAGE_DIR,
+    PACKAGES,
+    PROJECT,
+    ROOT,
+    SOURCES,
+    TREES,
+    check,
+    for_types_only,
+    functions,
+    imports,
+    internal_imports,
+    module_name,
+    python_files,
+    within,
+)
 
 # A compiler module imports only from its own line and the lines above it.
 COMPILER_LAYERS = (
     ("errors", "arrays"),
     ("preprocessing", "populations", "connections"),
     ("options",),
-    ("fixed_point", "ir", "targets"),
-    ("program", "geometry", "program_structure", "program_description"),
+    ("fixed_point", "ir"),
+    ("program", "geometry", "structure", "program_structure", "program_description"),
     ("program_file", "bounds", "simulation"),
     ("ops",),
-    ("paths", "path_scales", "channels", "tail", "mmse"),
-    ("quantization",),
-    ("frontend", "printer"),
+    ("paths", "path_scales", "channels", "tail"),
+    ("quantization", "integers", "mmse", "frontier"),
+    ("frontend",),
     ("ann",),
-    ("activations",),
+    ("activations", "calibration", "regions"),
     ("lower",),
-    ("mapping", "validate"),
     ("invariants",),
     ("passes",),
-    ("report",),
     ("pipeline",),
 )
 BACKENDS_MAY_IMPORT = {
@@ -65,107 +73,10 @@ LIBRARIES = {
 INSIDE_FUNCTIONS_ONLY = {"onnxslim", "torch"}
 NEVER_IMPORTED = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib"}
 
-MODULE_LINES = 300
-PASS_LINES = 200
-TEST_LINES = 400
-FUNCTION_LINES = 40
-PARAMETERS = 5
-LINES_OF = {"spikec": 60, "spikec.compiler.pipeline": 100}
-
-FORBIDDEN_MODULES = {
-    *("util", "utils", "common", "core", "misc", "config", "types", "constants", "helper"),
-    *("helpers", "manager", "data", "info"),
-}
-FORBIDDEN_WORDS = {"util", "utils", "helper", "helpers", "manager", "misc", "info", "do", "handle"}
-
-
-def module_name(file: Path) -> str:
-    """The dotted name that a source file is imported by."""
-    relative = file.relative_to(ROOT).with_suffix("")
-    for package, folder in sorted(PACKAGE_DIR.items(), key=lambda item: -len(item[1])):
-        if relative.is_relative_to(folder):
-            name = ".".join([package, *relative.relative_to(folder).parts])
-            return name.removesuffix(".__init__")
-    raise AssertionError(f"{file} belongs to no package")
-
-
-def python_files(*folders: str) -> Iterator[Path]:
-    for folder in folders:
-        yield from sorted((ROOT / folder).rglob("*.py"))
-
-
-SOURCES = {module_name(f): f for f in python_files("compiler", "backends", "runtime")}
-TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in SOURCES.items()}
-ALL_FILES = (*SOURCES.values(), *python_files("models", "tests"))
-
-
-def imports(tree: ast.AST) -> Iterator[tuple[str, ast.stmt]]:
-    """Every module that is imported, by its full name, and the statement that does it."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            for alias in node.names:
-                submodule = f"{node.module}.{alias.name}"
-                yield (submodule if submodule in SOURCES else node.module), node
-
-
-def for_types_only(tree: ast.AST) -> set[int]:
-    """Identities of the statements under ``if TYPE_CHECKING``, which never run."""
-    guards = (n for n in ast.walk(tree) if isinstance(n, ast.If))
-    guarded = (g for g in guards if isinstance(g.test, ast.Name) and g.test.id == "TYPE_CHECKING")
-    return {id(node) for guard in guarded for node in ast.walk(guard)}
-
-
-def internal_imports() -> Iterator[tuple[str, str]]:
-    for name, tree in TREES.items():
-        for imported, _ in imports(tree):
-            if imported == "spikec" or imported.startswith("spikec."):
-                yield name, imported
-
-
-def within(module: str, package: str) -> bool:
-    return module == package or module.startswith(package + ".")
-
 
 def layer(module: str) -> int | None:
     part = module.removeprefix("spikec.compiler").lstrip(".").split(".")[0]
     return next((i for i, names in enumerate(COMPILER_LAYERS) if part in names), None)
-
-
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return (node for node in ast.walk(tree) if isinstance(node, kinds))
-
-
-def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines from the first statement behind the docstring to the last."""
-    body = function.body[ast.get_docstring(function, clean=False) is not None :]
-    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
-
-
-def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Parameters that may be given by position, self and cls aside."""
-    arguments = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
-    return len(arguments) - (arguments[:1] in (["self"], ["cls"]))
-
-
-def line_count(file: Path) -> int:
-    return len(file.read_text(encoding="utf-8").splitlines())
-
-
-def line_limit(file: Path) -> int:
-    if file.is_relative_to(ROOT / "tests"):
-        return TEST_LINES
-    if file.is_relative_to(ROOT / "compiler" / "passes"):
-        return PASS_LINES
-    return next((LINES_OF[m] for m in LINES_OF if SOURCES.get(m) == file), MODULE_LINES)
-
-
-def check(violations: Iterator[str] | list[str]) -> None:
-    """Fail with all violations, one per line."""
-    found = list(violations)
-    assert not found, "\n" + "\n".join(found)
 
 
 def test_every_compiler_module_has_a_layer() -> None:
@@ -329,49 +240,6 @@ def test_every_packaged_file_that_is_no_module_is_declared() -> None:
 
 def test_tests_are_no_package() -> None:
     check(str(file) for file in python_files("tests") if file.name == "__init__.py")
-
-
-def test_modules_keep_their_budget() -> None:
-    check(
-        f"{file.relative_to(ROOT)}: {line_count(file)} lines, limit {line_limit(file)}"
-        for file in ALL_FILES
-        if line_count(file) > line_limit(file)
-    )
-
-
-def test_functions_keep_their_budget() -> None:
-    check(
-        f"{file.relative_to(ROOT)}: {function.name} has {actual} {what}, limit {limit}"
-        for file in (*SOURCES.values(), *python_files("models"))
-        for function in functions(ast.parse(file.read_text(encoding="utf-8")))
-        for what, actual, limit in (
-            ("lines", body_lines(function), FUNCTION_LINES),
-            ("parameters", parameters(function), PARAMETERS),
-        )
-        if actual > limit
-    )
-
-
-def test_totals_per_folder_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    totals = {
-        folder: [line_count(file) for file in python_files(folder)]
-        for folder in ("compiler", "backends", "runtime", "models", "tests")
-    }
-    rows = (f"{k}: {sum(v):,} lines in {len(v)} files" for k, v in totals.items())
-    with capsys.disabled():
-        print(" ", "; ".join(rows), end=" ")
-    assert all(totals.values())
-
-
-def test_names_say_what_things_are() -> None:
-    paths = (file.relative_to(ROOT).with_suffix("") for file in ALL_FILES)
-    check(str(path) for path in paths if FORBIDDEN_MODULES & {*path.parts})
-    check(
-        f"{module}: {node.name}"
-        for module, tree in TREES.items()
-        for node in (*functions(tree), *(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)))
-        if FORBIDDEN_WORDS & {word.lower() for word in re.findall(r"[A-Z]?[a-z]+", node.name)}
-    )
 
 
 def test_types_are_strict(tmp_path: Path) -> None:

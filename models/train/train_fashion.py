@@ -12,6 +12,7 @@ import copy
 import os
 import time
 import warnings
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,28 +48,33 @@ class Images:
             return cls(x, torch.from_numpy(arrays[labels].astype(np.int64)))
 
 
+def named(**layers: nn.Module) -> nn.Sequential:
+    """The layers one after another, under these names."""
+    return nn.Sequential(OrderedDict(layers))
+
+
 def convolution(inputs: int, outputs: int) -> nn.Sequential:
     """3×3 convolution, batch norm, ReLU; the batch norm holds the bias."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    return named(
+        conv=nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        norm=nn.BatchNorm2d(outputs),
+        relu=nn.ReLU(),
     )
 
 
 def network(pooling: type[nn.Module]) -> nn.Sequential:
     """Four convolutions, three poolings (28 → 14 → 7 → 3), two linear layers: 130 k parameters."""
-    return nn.Sequential(
-        convolution(1, 32),
-        pooling(2),
-        convolution(32, 64),
-        convolution(64, 64),
-        pooling(2),
-        convolution(64, 64),
-        pooling(2),
-        nn.Flatten(),
-        nn.Linear(576, 64),
-        nn.ReLU(),
-        nn.Dropout(0.2),
-        nn.Linear(64, 10),
+    return named(
+        conv1=convolution(1, 32),
+        pool1=pooling(2),
+        conv2=convolution(32, 64),
+        conv3=convolution(64, 64),
+        pool2=pooling(2),
+        conv4=convolution(64, 64),
+        pool3=pooling(2),
+        flatten=nn.Flatten(),
+        hidden=named(linear=nn.Linear(576, 64), relu=nn.ReLU(), dropout=nn.Dropout(0.2)),
+        classes=nn.Linear(64, 10),
     )
 
 
@@ -150,7 +156,11 @@ def export(model: nn.Module, file: Path) -> None:
             do_constant_folding=False,
             dynamo=False,
         )
-    onnx.checker.check_model(str(file), full_check=True)
+    exported = onnx.load(file)
+    for node in exported.graph.node:  # "/conv1/norm/BatchNormalization" → "conv1/norm"
+        node.name = node.name.strip("/").rpartition("/")[0]
+    onnx.checker.check_model(exported, full_check=True)
+    onnx.save(exported, file)
 
 
 def onnx_logits(file: Path, pixels: Tensor) -> np.ndarray:

@@ -1,0 +1,207 @@
+"""Measures what conversion costs in accuracy: networks × settings × calibration seeds.
+
+Every cell compiles a network with calibration images drawn by the seed, and evaluates it on all
+test images with the ANN beside. Finished cells are kept in a file of JSON lines, so an interrupted
+measurement goes on where it stopped. The tables are Markdown.
+
+The data folder (``--data`` or $SPIKEC_DATA) holds ``cifar10.npz``, ``fashion_mnist.npz``, the two
+``imagenet_sample_200_u8_*.npz`` and, in ``nets/``, the networks that are not bundled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from networks import DEFAULT_NETWORKS, NETWORKS, model_file
+from tables import Cell, detail_table, grouped, loss_table
+
+import spikec
+
+EXAMPLES = """\
+examples:
+  python models/benchmarks/accuracy.py --data ~/data
+  python models/benchmarks/accuracy.py --network resnet20_cifar10 --setting T=4,phi=4 --seeds 1
+  python models/benchmarks/accuracy.py --network fashion_avgpool --setting T=8,phi=4,fire=retract
+  python models/benchmarks/accuracy.py --images 100 --setting T=16,phi=1,windowed
+"""
+DEFAULT_SETTINGS = ("T=32,phi=1", "T=4,phi=4", "T=4,phi=8", "T=2,phi=15", "T=16,phi=1,windowed")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Options of a compilation, written ``T=4,phi=8,fire=retract,windowed``."""
+
+    timesteps: int
+    phi: int = 1
+    fire: str = "plain"
+    windowed: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Setting:
+        """The setting that is written so."""
+        match = re.fullmatch(r"T=(\d+)(?:,phi=(\d+))?(?:,fire=(\w+))?(,windowed)?", text)
+        if match is None:
+            raise argparse.ArgumentTypeError(f"{text!r} is not like T=4,phi=8,fire=plain,windowed")
+        timesteps, phi, fire, windowed = match.groups()
+        return cls(int(timesteps), int(phi or 1), fire or "plain", windowed is not None)
+
+    def __str__(self) -> str:
+        fire = "" if self.fire == "plain" else f",fire={self.fire}"
+        return f"T={self.timesteps},phi={self.phi}{fire}{',windowed' * self.windowed}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell to be measured; ``images`` 0 means all."""
+
+    network: str
+    setting: Setting
+    seed: int
+    images: int
+    calibration_images: int
+
+
+def measure(task: Task, folder: Path) -> Cell:
+    """Compile and evaluate once."""
+    source, preprocessing = NETWORKS[task.network]
+    calibration, test, labels = source.read(folder)
+    test, labels = test[: task.images or None], labels[: task.images or None]
+    model = model_file(task.network, folder)
+    chosen = {"calibration_images": task.calibration_images} if task.calibration_images else {}
+    begin = time.perf_counter()
+    program = spikec.compile(
+        model,
+        calibration,
+        **asdict(task.setting),
+        seed=task.seed,
+        preprocessing=preprocessing,
+        **chosen,
+    )
+    compiled = time.perf_counter()
+    report = spikec.evaluate(program, test, labels, ann=model)
+    evaluated = time.perf_counter()
+    spiking = [layer for layer in report.layers if layer.kind != "input"]
+    return Cell(
+        network=task.network,
+        setting=str(task.setting),
+        seed=task.seed,
+        images=len(test),
+        calibration_images=task.calibration_images,
+        accuracy=report.accuracy,
+        ann_accuracy=report.ann_accuracy,
+        agreement=report.agreement,
+        spikes=float(sum(layer.spikes.sum() for layer in spiking)) / len(test),
+        synops=float(sum(layer.graded.sum() for layer in spiking)) / len(test),
+        synops_unary=float(sum(layer.unary.sum() for layer in spiking)) / len(test),
+        compile_seconds=compiled - begin,
+        evaluate_seconds=evaluated - compiled,
+        digest=report.digest,
+    )
+
+
+def finished(file: Path) -> dict[tuple[str, str, int, int, int], Cell]:
+    """Cells of earlier measurements; a line that was cut off does not count."""
+    cells = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        try:
+            cell = Cell(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+        cells[cell.key] = cell
+    return cells
+
+
+def cells_of(tasks: Iterable[Task], folder: Path, file: Path) -> Iterator[Cell]:
+    """Each task's cell, from the file or measured now and appended to it."""
+    tasks = list(tasks)
+    known = finished(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for number, task in enumerate(tasks, 1):
+        _, test, _ = NETWORKS[task.network][0].read(folder)
+        images = min(task.images or len(test), len(test))
+        key = (task.network, str(task.setting), task.seed, images, task.calibration_images)
+        cell = known.get(key)
+        if cell is None:
+            cell = measure(task, folder)
+            with file.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(asdict(cell)) + "\n")
+        note(
+            f"[{number}/{len(tasks)}] {cell.network} {cell.setting} seed {cell.seed}: "
+            f"{cell.accuracy:.2%}, ANN {cell.ann_accuracy:.2%}, "
+            f"{cell.compile_seconds:.1f} + {cell.evaluate_seconds:.1f} s"
+        )
+        yield cell
+
+
+def note(line: str) -> None:
+    """Progress goes to standard error, tables to standard output."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = result.add_argument
+    folder = os.environ.get("SPIKEC_DATA")
+    add("--data", type=Path, default=folder, required=folder is None, help="data folder")
+    add(
+        "--network",
+        nargs="+",
+        choices=NETWORKS,
+        default=DEFAULT_NETWORKS,
+        metavar="NAME",
+        help=f"of {', '.join(NETWORKS)}; all but the last two by default",
+    )
+    add(
+        "--setting",
+        nargs="+",
+        type=Setting.parse,
+        metavar="SETTING",
+        default=[Setting.parse(text) for text in DEFAULT_SETTINGS],
+        help=f"by default {' '.join(DEFAULT_SETTINGS)}",
+    )
+    add("--seeds", type=int, default=3, help="number of calibration seeds (3)")
+    add("--images", type=int, default=0, help="first so many test images; 0: all")
+    add(
+        "--calibration-images",
+        type=int,
+        default=0,
+        help="drawn by the seed; 0: as many as the compiler takes by default",
+    )
+    add(
+        "--results",
+        type=Path,
+        default=Path("build/accuracy.jsonl"),
+        help="finished cells; remove it to measure anew (build/accuracy.jsonl)",
+    )
+    return result
+
+
+def main() -> None:
+    """Measure what is not measured yet, print the tables."""
+    options = parser().parse_args()
+    tasks = (
+        Task(network, setting, seed, options.images, options.calibration_images)
+        for network in options.network
+        for setting in options.setting
+        for seed in range(options.seeds)
+    )
+    groups = grouped(cells_of(tasks, options.data, options.results))
+    print("\nPoints lost against the ANN, mean ± standard deviation over calibration seeds\n")
+    print("\n".join(loss_table(groups)))
+    print("\nPer image\n")
+    print("\n".join(detail_table(groups)))
+
+
+if __name__ == "__main__":
+    main()

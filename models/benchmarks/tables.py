@@ -1,0 +1,108 @@
+"""One measured cell, and the Markdown tables that cells are printed as."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one measurement found; counts are per image.
+
+    Attributes:
+        network: Name in NETWORKS.
+        setting: As Setting.parse reads it.
+        seed: Of the choice of calibration images.
+        images: Test images.
+        calibration_images: Images calibrated with, 0 for the compiler's own choice.
+        accuracy: Share of correct images after T steps.
+        ann_accuracy: The same of the ANN.
+        agreement: Share of images on which both predict the same class.
+        spikes: Σ|n|, without the input.
+        synops: Synaptic operations on spikes, one per event and synapse.
+        synops_unary: The same, |n| per event and synapse.
+        compile_seconds: Of spikec.compile.
+        evaluate_seconds: Of spikec.evaluate, the ANN included.
+        digest: Of the program.
+    """
+
+    network: str
+    setting: str
+    seed: int
+    images: int
+    calibration_images: int
+    accuracy: float
+    ann_accuracy: float
+    agreement: float
+    spikes: float
+    synops: float
+    synops_unary: float
+    compile_seconds: float
+    evaluate_seconds: float
+    digest: str
+
+    @property
+    def loss(self) -> float:
+        """Points lost against the ANN."""
+        return 100 * (self.ann_accuracy - self.accuracy)
+
+    @property
+    def key(self) -> tuple[str, str, int, int, int]:
+        """What was measured."""
+        return self.network, self.setting, self.seed, self.images, self.calibration_images
+
+
+def spread(values: list[float], digits: int = 2) -> str:
+    """Mean ± standard deviation over seeds."""
+    mean = statistics.fmean(values)
+    if len(values) == 1:
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} ± {statistics.stdev(values):.{digits}f}"
+
+
+def grouped(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    """Cells of one network and setting together."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.network, cell.setting), []).append(cell)
+    return groups
+
+
+def loss_table(groups: dict[tuple[str, str], list[Cell]]) -> Iterator[str]:
+    """Points lost against the ANN: a row per network, a column per setting."""
+    settings = list(dict.fromkeys(setting for _, setting in groups))
+    yield row("network", "ANN", *settings)
+    yield row(*["---"] * (len(settings) + 2))
+    for network in dict.fromkeys(network for network, _ in groups):
+        columns = [groups.get((network, setting)) for setting in settings]
+        ann = next(cells[0].ann_accuracy for cells in columns if cells)
+        losses = (spread([c.loss for c in cells]) if cells else "" for cells in columns)
+        yield row(network, f"{ann:.2%}", *losses)
+
+
+def detail_table(groups: dict[tuple[str, str], list[Cell]]) -> Iterator[str]:
+    """Everything else: a row per network and setting."""
+    heads = ("accuracy %", "agreement %", "spikes k", "synops M", "unary synops M")
+    yield row("network", "setting", "images", "seeds", *heads, "compile s", "evaluate s")
+    yield row(*["---"] * (len(heads) + 6))
+    for (network, setting), cells in groups.items():
+        yield row(
+            network,
+            setting,
+            str(cells[0].images),
+            str(len(cells)),
+            spread([100 * c.accuracy for c in cells]),
+            spread([100 * c.agreement for c in cells]),
+            spread([c.spikes / 1e3 for c in cells], 1),
+            spread([c.synops / 1e6 for c in cells]),
+            spread([c.synops_unary / 1e6 for c in cells]),
+            spread([c.compile_seconds for c in cells], 1),
+            spread([c.evaluate_seconds for c in cells], 1),
+        )
+
+
+def row(*columns: str) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(columns)} |"
