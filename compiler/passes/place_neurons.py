@@ -24,7 +24,7 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
 from spikec.compiler.paths import has_weights, is_affine
 from spikec.compiler.populations import Fire
-from spikec.compiler.tail import read_out_node
+from spikec.compiler.tail import read_out_node, tail_nodes
 
 
 def place_neurons(options: CompileOptions) -> Pass:
@@ -119,9 +119,7 @@ class _Placement:
             self._pass_on(node)
 
     def _check_tail(self, node: Node) -> None:
-        if self._graph.consumers(node.name) and node.name not in _downstream(
-            self._graph, self._output
-        ):
+        if node not in tail_nodes(self._graph):
             raise UnsupportedOpError(
                 "it stands inside the network; the host can only run it behind the read-out",
                 node.where,
@@ -165,11 +163,3 @@ class _Placement:
         self.neurons[name] = Neuron(
             "adafire", fire=Fire.SIGNED, phi=options.phi, windowed=options.windowed
         )
-
-
-def _downstream(graph: Graph, name: str) -> set[str]:
-    names = {name}
-    for node in graph:
-        if names & set(graph.sources(node.name)):
-            names.add(node.name)
-    return names
