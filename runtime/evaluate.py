@@ -149,7 +149,7 @@ def ann_classes(program: Program, outputs: Array) -> Int64:
     ops = [op.op for op in program.tail]
     flat = outputs.reshape(len(outputs), -1)
     if "ArgMax" in ops:
-        return flat[:, 0].astype(np.int64)
+        return np.asarray(flat[:, 0], np.int64)
     expected = math.prod(program.readout.shape)
     if flat.shape[1] != expected:
         raise InputError(
@@ -158,8 +158,8 @@ def ann_classes(program: Program, outputs: Array) -> Int64:
             "give the model that this program was compiled from",
         )
     if expected == 1:
-        return (flat[:, 0] > (0.5 if "Sigmoid" in ops else 0)).astype(np.int64)
-    return np.argmax(flat, axis=1).astype(np.int64)
+        return np.asarray(flat[:, 0] > (0.5 if "Sigmoid" in ops else 0), np.int64)
+    return np.asarray(np.argmax(flat, axis=1), np.int64)
 
 
 def number_of_classes(program: Program) -> int | None:

@@ -18,12 +18,9 @@ from spikec.runtime.cli.console import print_json, print_pairs, progress_bars
 from spikec.runtime.cli.options import ArrayName, AsJson, at_least_one, preprocessing, sizes
 from spikec.runtime.inputs import ImageFiles, open_inputs
 from spikec.runtime.output import check_writable
-from spikec.runtime.preprocess import Raw
 
 DEFAULT_IMAGES = 256
 """Images drawn from a folder if --images says nothing: as many as calibration uses by default."""
-
-_IMAGES_AT_ONCE = 32
 
 
 def compile_command(
@@ -114,7 +111,7 @@ def compile_command(
 
 def _calibration(
     spec: str, array: str | None, steps: Preprocessing | None, draw: tuple[int, int]
-) -> Array | Iterable[Raw]:
+) -> Array | Iterable[Array]:
     """Calibration inputs: an array, or images decoded batch by batch.
 
     Args:
@@ -133,8 +130,8 @@ def _calibration(
     if number < len(source):
         drawn = np.random.default_rng(seed).choice(len(source), number, replace=False)
         source = ImageFiles(tuple(source.paths[i] for i in sorted(drawn)), source.layout)
-    starts = range(0, len(source), _IMAGES_AT_ONCE)
-    return (source[start : start + _IMAGES_AT_ONCE] for start in starts)
+    # One by one: images of a folder may have different sizes until they are preprocessed.
+    return (source[i : i + 1][0][None] for i in range(len(source)))
 
 
 def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> None:

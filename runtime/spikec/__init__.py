@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from spikec.compiler.preprocessing import Preprocessing
     from spikec.compiler.program import Program
     from spikec.compiler.program_file import load
-    from spikec.runtime.compile import compile_model as compile
+    from spikec.runtime.compile import compile_model as compile  # noqa: A004
     from spikec.runtime.evaluate import evaluate
     from spikec.runtime.report import Report
     from spikec.runtime.session import Run, Session, run
