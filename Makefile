@@ -63,7 +63,7 @@ endef
 # A stamp is written last, so whatever is interrupted is done again. The pinned build backend is
 # installed first and stands in for an isolated build, which would take any version.
 LOCK := $(shell command -v flock >/dev/null 2>&1 && echo flock $(VENV).lock)
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 define install
 @$(LOCK) sh -ec '\
 made_in=$$(cat $(VENV)/made-in 2>/dev/null || true); \
