@@ -60,7 +60,7 @@ def check_product(node: Node, shapes: tuple[Shape, ...]) -> None:
 BATCH_NORMALIZATION = Op(
     "BatchNormalization",
     Role.FOLDED,
-    {"epsilon": 1e-5, "training_mode": 0},
+    {"epsilon": 1e-5},
     affine=affine_batch_norm,
     check=check_batch_norm,
     since=15,

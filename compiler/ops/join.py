@@ -57,7 +57,7 @@ def lower_sum(node: Node, slot: int, shapes: tuple[Shape, ...]) -> tuple[Branch,
 
 
 def affine_sum(node: Node, shape: Shape) -> Affine:
-    """The activation plus or minus a constant: x + c, x − c or c − x; only where one operand is a constant."""
+    """The activation and a constant: x + c, x − c or c − x."""
     (slot,) = node.params
     offset = constant(node, slot, shape)
     if node.op == "Sub" and slot == 1:
