@@ -49,7 +49,7 @@ def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
     file = Path(path)
     check_readable(file)
     with _named(file):
-        if zipfile.is_zipfile(file):
+        if _is_archive(file):
             array = _from_npz(file, name)
         else:
             array = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -94,9 +94,15 @@ def _named(file: Path) -> Iterator[None]:
         raise InputError(problem, where, hint) from error
 
 
+def _is_archive(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(2) == b"PK"
+
+
 def _from_npz(file: Path, name: str | None) -> Array:
     where = Where(file=str(file))
-    with np.load(file, allow_pickle=False) as archive:
+    # Opened here: numpy.load leaves a damaged archive open.
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         names = archive.files
         if name is None and len(names) == 1:
             name = names[0]
