@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -12,16 +12,11 @@ import onnxruntime
 from spikec.compiler.arrays import Array, Float32
 from spikec.compiler.errors import InputError, ModelFileError
 from spikec.compiler.frontend.from_graph import from_graph
+from spikec.compiler.frontend.model_file import ModelLike
+from spikec.compiler.frontend.read import check_model
 from spikec.compiler.ir import Graph
 
 _ERRORS_ONLY = 3
-
-
-class Message(Protocol):
-    """A protobuf message."""
-
-    def SerializeToString(self) -> bytes:  # noqa: N802
-        """Its bytes."""
 
 
 class OnnxSession:
@@ -33,11 +28,11 @@ class OnnxSession:
         shape: Of the first input, with batch axis; None where a length is open.
     """
 
-    def __init__(self, model: bytes | Message, threads: int | None = None) -> None:
+    def __init__(self, model: ModelLike, threads: int | None = None) -> None:
         """Load a model.
 
         Args:
-            model: Serialised, or the message itself.
+            model: A path is read and checked; bytes and messages are taken as they are.
             threads: For one operator; None leaves the choice to onnxruntime.
 
         Raises:
@@ -47,7 +42,8 @@ class OnnxSession:
         options.log_severity_level = _ERRORS_ONLY
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
-        content = model if isinstance(model, bytes) else model.SerializeToString()
+        proto = check_model(model).proto if isinstance(model, str | Path) else model
+        content = proto if isinstance(proto, bytes) else proto.SerializeToString()
         try:
             self._session = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
@@ -128,7 +124,7 @@ class Ann:
 
 
 def run_model(
-    model: bytes | Message | OnnxSession,
+    model: ModelLike | OnnxSession,
     inputs: Float32,
     batch_size: int = 64,
     threads: int | None = None,
@@ -136,7 +132,8 @@ def run_model(
     """The first output of the user's own model, batch by batch.
 
     Args:
-        model: Serialised, the message, or loaded already, with one input; a batch size that it insists on is used, the last batch filled up.
+        model: With one input, best loaded already; a batch size that it insists on is used, and
+            the last batch filled up.
         inputs: (N, ...) in the model's layout.
         batch_size: For models that take any.
         threads: For onnxruntime.
