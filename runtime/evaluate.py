@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spikec.backends.base import Backend
 from spikec.compiler.arrays import Array, Float32, Int64
-from spikec.compiler.errors import InputError, OptionError, Where
+from spikec.compiler.errors import CompileError, InputError, OptionError, Where
 from spikec.compiler.program import Program
 from spikec.runtime.cost_tables import CostTable
 from spikec.runtime.counts import LayerCounts, layer_counts
@@ -188,9 +189,17 @@ def _checked(
 def _runner(ann: ModelLike | None) -> RunModel | None:
     if ann is None:
         return None
-    from spikec.compiler.ann import run_model
+    # onnxruntime takes a moment to import, and is needed only here.
+    from spikec.compiler.ann import OnnxSession, run_model
 
-    return lambda inputs: run_model(ann, inputs, len(inputs))
+    file = str(ann) if isinstance(ann, str | Path) else None
+    try:
+        session = OnnxSession(ann)
+    except CompileError as error:
+        raise error.in_file(file) if file else error from None
+    if len(session.inputs) != 1:
+        raise InputError(f"the model has {len(session.inputs)} inputs", Where(file=file))
+    return lambda inputs: run_model(session, inputs, len(inputs))
 
 
 def _report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from spikec.compiler.arrays import Array
 from spikec.compiler.errors import CalibrationError, InputError
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
-from spikec.runtime.cli.console import print_json, print_pairs, progress_bars
+from spikec.runtime.cli.console import print_json, print_pairs, progress_bars, remark
 from spikec.runtime.cli.options import ArrayName, AsJson, at_least_one, preprocessing, sizes
 from spikec.runtime.inputs import ImageFiles, open_inputs
 from spikec.runtime.output import check_writable
@@ -105,6 +106,8 @@ def compile_command(
             calibration_images=images,
             progress=bars.stage,
         )
+    for warning in _warnings(program):
+        remark(f"warning: {warning}")
     program.save(output)
     _print(program, output, time.monotonic() - started, as_json=as_json)
 
@@ -134,6 +137,11 @@ def _calibration(
     return (source[i : i + 1][0][None] for i in range(len(source)))
 
 
+def _warnings(program: Program) -> list[str]:
+    found = json.loads(program.provenance.get("warnings", "[]"))
+    return [str(warning) for warning in found]
+
+
 def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> None:
     size = os.path.getsize(output)
     neurons = sum(int(np.prod(population.shape)) for population in program.populations)
@@ -142,6 +150,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
             {
                 "output": output,
                 "digest": program.digest,
+                "warnings": _warnings(program),
                 "bytes": size,
                 "seconds": round(seconds, 3),
                 "timesteps": program.timesteps,

@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from spikec.compiler.arrays import Array
+from spikec.compiler.errors import CompileError, UnsupportedOpError, Where
+from spikec.compiler.preprocessing import Preprocessing
+from spikec.compiler.program import Program
+from spikec.runtime import compile as compiling
+from spikec.runtime import session as sessions
+from spikec.runtime.cli import app
+from spikec.runtime.cli.options import numbers, one_or_two, preprocessing
+from spikec.runtime.inspection import program_dict
+
+COMMANDS = ("check", "compile", "run", "eval", "inspect")
+
+
+def spikec(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def fails(result: Result, code: int, *words: str) -> None:
+    """The command ended with this code, nothing on stdout, and one clear error on stderr."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    error = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+@pytest.fixture
+def net(tmp_path: Path, program: Program) -> Path:
+    file = tmp_path / "net.spikec"
+    program.save(file)
+    return file
+
+
+@pytest.fixture
+def images_file(tmp_path: Path, images: Array) -> Path:
+    file = tmp_path / "images.npz"
+    labels = np.random.default_rng(3).integers(0, 2, len(images))
+    np.savez(file, x=images, y=labels)
+    return file
+
+
+@pytest.fixture(autouse=True)
+def plain_simulator(monkeypatch: pytest.MonkeyPatch, plain_loops: object) -> None:
+    """Commands run plain loops: what a backend computes is not their business."""
+    monkeypatch.setattr(sessions, "backend_named", lambda name: plain_loops)
+
+
+def test_the_version_is_printed() -> None:
+    result = spikec("--version")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("spikec 0.")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_teaches_by_examples(command: str) -> None:
+    result = spikec(command, "--help")
+    assert result.exit_code == 0
+    assert f"spikec {command} " in result.stdout.split("Usage", 1)[1].split("\n", 2)[2]
+
+
+def test_wrong_usage_is_one_line_and_exit_code_2() -> None:
+    fails(spikec("inspect"), 2, "spikec inspect --help")
+    fails(spikec("inspect", "a", "--no-such-option"), 2)
+    fails(spikec("no-such-command"), 2)
+    fails(spikec("compile", "a.onnx", "--calibration", "b.npy", "-o", "c", "-T", "x"), 2)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_missing_file_is_named(command: str, tmp_path: Path) -> None:
+    absent = tmp_path / "absent"
+    arguments = {
+        "check": [absent],
+        "compile": [absent, "--calibration", absent, "-o", tmp_path / "o"],
+        "run": [absent, absent, "-o", tmp_path / "o.npz"],
+        "eval": [absent, absent],
+        "inspect": [absent],
+    }[command]
+    fails(spikec(command, *arguments), 1, str(absent))
+    assert not list(tmp_path.iterdir())
+
+
+def test_eval_prints_accuracy_counts_and_estimates(net: Path, images_file: Path) -> None:
+    result = spikec("eval", net, f"{images_file}:x", "--labels", f"{images_file}:y")
+    assert result.exit_code == 0, result.output
+    for words in ("accuracy", "hidden", "estimate", "no figure", "left out", "ANN, int8"):
+        assert words in result.stdout
+
+
+def test_eval_prints_exactly_one_json_object(net: Path, images_file: Path) -> None:
+    result = spikec("eval", net, f"{images_file}:x", "--labels", ":y", "--limit", 10, "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert content["images"] == 10
+    assert len(content["accuracy_by_step"]) == 4
+
+
+def test_eval_without_labels_says_so_on_stderr(net: Path, images_file: Path) -> None:
+    result = spikec("eval", net, images_file, "--array", "x", "--json")
+    assert result.exit_code == 0, result.output
+    assert "no labels" in result.stderr
+    assert json.loads(result.stdout)["accuracy"] is None
+
+
+def test_eval_takes_the_cost_table_of_the_user(net: Path, images_file: Path) -> None:
+    result = spikec("eval", net, f"{images_file}:x", "--costs", "loihi1_2018", "--json")
+    assert list(json.loads(result.stdout)["energy"]) == ["loihi1_2018"]
+    fails(spikec("eval", net, f"{images_file}:x", "--costs", "absent.toml"), 1, "absent.toml")
+
+
+def test_labels_of_the_wrong_length_name_their_file(
+    net: Path, images_file: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "y.npy"
+    np.save(labels, np.zeros(5, int))
+    result = spikec("eval", net, f"{images_file}:x", "--labels", labels)
+    fails(result, 1, str(labels), "5 labels for 23 images")
+
+
+def test_run_saves_what_run_returns(
+    net: Path, images_file: Path, tmp_path: Path, program: Program, images: Array
+) -> None:
+    output = tmp_path / "out.npz"
+    arguments = ("-o", output, "--spikes", "hidden", "--limit", 6, "--json")
+    result = spikec("run", net, f"{images_file}:x", *arguments)
+    assert result.exit_code == 0, result.output
+    expected = sessions.run(program, images[:6], record=["hidden"])
+    with np.load(output) as saved:
+        np.testing.assert_array_equal(saved["outputs"], expected.outputs)
+        np.testing.assert_array_equal(saved["outputs_by_step"], expected.outputs_by_step)
+        np.testing.assert_array_equal(saved["predictions"], expected.predictions)
+        np.testing.assert_array_equal(saved["spikes/hidden"], expected.spikes["hidden"])
+    assert json.loads(result.stdout)["predictions"] == saved_classes(expected.predictions)
+
+
+def saved_classes(predictions: Array | None) -> list[int]:
+    assert predictions is not None
+    classes: list[int] = predictions.tolist()
+    return classes
+
+
+def test_run_refuses_an_unknown_layer_and_leaves_no_file(
+    net: Path, images_file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.npz"
+    result = spikec("run", net, f"{images_file}:x", "-o", output, "--spikes", "conv9")
+    fails(result, 1, "conv9", "hidden")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images.npz", "net.spikec"]
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_run(
+    net: Path, images_file: Path, tmp_path: Path
+) -> None:
+    for output in (tmp_path, tmp_path / "absent" / "out.npz"):
+        fails(spikec("run", net, f"{images_file}:x", "-o", output), 1, str(output))
+
+
+def test_inspect_shows_populations_and_connections(net: Path) -> None:
+    result = spikec("inspect", net)
+    assert result.exit_code == 0, result.output
+    for words in ("hidden", "pixels→hidden", "500 … 4,000", "Dense", "digest"):
+        assert words in result.stdout
+
+
+def test_inspect_as_json_equals_the_program(net: Path, program: Program) -> None:
+    content = json.loads(spikec("inspect", net, "--json").stdout)
+    assert content == json.loads(json.dumps(program_dict(program)))
+    hidden = content["populations"][1]
+    assert hidden["threshold"] == [500, 4000]
+    assert (hidden["phi"], hidden["bits"], content["macs"]) == (3, 4, 20)
+
+
+def test_check_lists_every_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    findings: Sequence[CompileError] = [
+        UnsupportedOpError("cannot be converted", Where(name, "Erf", "net.onnx"), "use Relu")
+        for name in ("a", "b")
+    ]
+    monkeypatch.setattr(compiling, "check_model", lambda model, input_shape: findings)
+    table = spikec("check", "net.onnx")
+    assert table.exit_code == 1
+    assert "2 nodes cannot be converted" in table.stdout
+    content = json.loads(spikec("check", "net.onnx", "--json").stdout)
+    assert [finding["node"] for finding in content["findings"]] == ["a", "b"]
+    assert not content["convertible"]
+
+
+def test_check_says_when_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[object] = []
+
+    def check_model(model: str, input_shape: object) -> tuple[CompileError, ...]:
+        shapes.append(input_shape)
+        return ()
+
+    monkeypatch.setattr(compiling, "check_model", check_model)
+    result = spikec("check", "net.onnx", "--input-shape", "3,32,32")
+    assert (result.exit_code, shapes) == (0, [(3, 32, 32)])
+    assert "every node can be converted" in result.stdout
+
+
+def test_compile_passes_its_options_on(
+    monkeypatch: pytest.MonkeyPatch, program: Program, images_file: Path, tmp_path: Path
+) -> None:
+    seen: dict[str, object] = {}
+
+    def compile_model(model: str, calibration: Array, **options: object) -> Program:
+        seen.update(options, model=model, calibration=calibration.shape)
+        progress = options["progress"]
+        assert callable(progress)
+        progress("calibrate-bias", 1, 2)
+        return program
+
+    monkeypatch.setattr(compiling, "compile_model", compile_model)
+    output = tmp_path / "net.spikec"
+    options = ["-T", "16", "--phi", "1", "--windowed", "--seed", "7", "--images", "12", "--scale", "1/2", "--mean", "0.5"]
+    result = spikec(
+        "compile", "net.onnx", "--calibration", f"{images_file}:x", "-o", output, *options, "--json"
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["digest"] == program.digest
+    assert output.exists()
+    assert seen["calibration"] == (23, 3)
+    assert seen["preprocessing"] == Preprocessing(scale=0.5, mean=(0.5,))
+    expected = {"timesteps": 16, "phi": 1, "windowed": True, "seed": 7, "calibration_images": 12}
+    assert expected.items() <= seen.items()
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["-T 0", "--phi 0", "--phi 256", "--fire never", "--images 0", "--windowed --fire retract"]
+    + ["--scale x", "--scale 1/0", "--std 0", "--layout whc", "--crop 0x4 --layout hwc"]
+    + ["--resize 1x2x3 --layout hwc", "--input-shape 3,a", "--crop 4"],
+)
+def test_options_out_of_range_are_one_line_and_exit_code_2(
+    options: str, images_file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "net.spikec"
+    arguments = ("--calibration", f"{images_file}:x", "-o", output, *options.split())
+    fails(spikec("compile", "net.onnx", *arguments), 2)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("option", ["--limit", "--batch-size"])
+def test_counts_below_one_are_exit_code_2(option: str, net: Path, images_file: Path) -> None:
+    result = spikec("eval", net, f"{images_file}:x", "--labels", f"{images_file}:y", option, 0)
+    fails(result, 2, "0")
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "word"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 1, "memory"),
+        (OSError(28, "No space left on device"), 1, "free some space"),
+    ],
+)
+def test_other_endings_have_a_line_and_a_code(
+    monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, word: str
+) -> None:
+    def check_model(model: str, input_shape: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(compiling, "check_model", check_model)
+    result = spikec("check", "net.onnx")
+    assert result.exit_code == code
+    assert word in result.stderr
+
+
+def test_numbers_may_be_fractions() -> None:
+    assert numbers("1/255, 0.5", "--mean") == (1 / 255, 0.5)
+    assert one_or_two("224X192", "--crop") == (224, 192)
+    assert preprocessing(None, None, None, None, (None, None)) is None
+    both = preprocessing("1/255", None, "0.1,0.2,0.3", "hwc", ("256", "224"))
+    assert both == Preprocessing(256, (224, 224), 1 / 255, (0.0,), (0.1, 0.2, 0.3), "hwc")
+
+
+def test_the_command_ends_with_its_code_and_without_a_traceback(tmp_path: Path) -> None:
+    file = tmp_path / "net.spikec"
+    file.write_text("no program")
+    command = [sys.executable, "-m", "spikec", "inspect", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {file}")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "spikec", "--help"]
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert done.returncode in (1, 141)
+    assert done.stderr == b""
