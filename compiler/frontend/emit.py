@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spikec.compiler.arrays import Array
+from spikec.compiler.errors import UnsupportedOpError
 from spikec.compiler.frontend.source import Operand, Source
 from spikec.compiler.ir import INPUT, Attribute, Node
 from spikec.compiler.ops import check_node
@@ -61,6 +62,8 @@ class Emit:
 
     def _add(self, node: Node, operands: Sequence[Operand]) -> str:
         slots = {slot: name for slot, name in enumerate(operands) if isinstance(name, str)}
+        if not slots:
+            raise UnsupportedOpError("has no operand that depends on the input", node.where)
         check_node(node, tuple(self._shapes[name] for name in slots.values()))
         self.nodes[node.name] = node
         self.operands[node.name] = slots

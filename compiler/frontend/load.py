@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 
@@ -51,6 +52,19 @@ def load_graph(
         ShapeError: The input's shape is open, or shapes disagree.
         UnsupportedModelError: With one finding per node that cannot be converted.
     """
+    try:
+        return _loaded(model, input_shape, simplified=simplified)
+    except CompileError:
+        raise
+    except Exception as error:  # a file broken in a way that no check foresees
+        raise InvariantError(
+            f"its import failed with {type(error).__name__}: {error}",
+            Where(file=str(model)) if isinstance(model, str | Path) else Where(),
+            "please report this model",
+        ) from error
+
+
+def _loaded(model: ModelLike, input_shape: Sequence[int] | None, *, simplified: bool) -> Loaded:
     checked = check_model(model)
     with errors_naming(checked.file):
         own = with_batch_of_one(checked.proto, input_shape)

@@ -62,6 +62,7 @@ def check_model(model: ModelLike) -> CheckedModel:
     opened = open_model(model)
     proto = opened.proto
     with errors_naming(opened.file):
+        structure.check_text(proto.graph)
         _check_opset(proto)
         if proto.functions:
             proto = inliner.inline_local_functions(proto)

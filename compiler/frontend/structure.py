@@ -40,6 +40,24 @@ def inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [value for value in graph.input if value.name not in fixed]
 
 
+def check_text(graph: onnx.GraphProto) -> None:
+    """Nothing if all names are text.
+
+    Raises:
+        ModelFileError: A damaged file; protobuf hands out what is no UTF-8 as bytes.
+    """
+    names = [value.name for value in (*graph.input, *graph.output, *graph.initializer)]
+    for node in graph.node:
+        names += (node.name, node.op_type, node.domain, *node.input, *node.output)
+        names += (attribute.name for attribute in node.attribute)
+    broken = [name for name in names if not isinstance(name, str)]
+    if broken:
+        raise ModelFileError(
+            f"holds the name {broken[0]!r}, which is no text",
+            hint="download or export it again; the file is damaged",
+        )
+
+
 def name_nodes(graph: onnx.GraphProto) -> None:
     """Afterwards every node has a name of its own, different from the input's.
 
