@@ -31,17 +31,19 @@ def _root(
 
     \b
     spikec check net.onnx
-    spikec compile net.onnx --calibration data.npz:calib_x --scale 1/255 --layout hw -o net.spikec
-    spikec eval net.spikec data.npz:test_x --labels data.npz:test_y --ann net.onnx
+    spikec compile net.onnx --calibration data.npz:x --scale 1/255 -o net.spikec
+    spikec eval net.spikec data.npz:test_x --labels :test_y --ann net.onnx
     spikec inspect net.spikec
     """  # noqa: D301
 
 
 def _application() -> typer.Typer:
     application = typer.Typer(
+        name="spikec",
         cls=CommandGroup,
         no_args_is_help=True,
         add_completion=False,
+        pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
     )

@@ -80,10 +80,12 @@ def compile_command(
 
     \b
     spikec compile net.onnx --calibration calib.npy -o net.spikec -T 8 --phi 4
-    spikec compile net.onnx --calibration data.npz:calib_x --layout hw --scale 1/255 -o net.spikec
-    spikec compile net.onnx --calibration photos/ --layout hwc --resize 256 --crop 224 \\
-        --scale 1/255 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 -o net.spikec
-    spikec compile net.onnx --calibration calib.npy -T 16 --phi 1 --windowed -o net.spikec
+    spikec compile net.onnx --calibration calib.npy -o net.spikec -T 16 --windowed
+    spikec compile net.onnx --calibration data.npz:x -o net.spikec \\
+        --layout hw --scale 1/255
+    spikec compile net.onnx --calibration photos/ -o net.spikec \\
+        --layout hwc --resize 256 --crop 224 --scale 1/255 \\
+        --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
     """  # noqa: D301
     from spikec.runtime.compile import compile_model
 

@@ -37,7 +37,7 @@ def eval_command(
     inputs: InputFile,
     labels: Annotated[
         str | None,
-        typer.Option(metavar="FILE[:ARRAY]", help="Class per image; a folder brings its own."),
+        typer.Option(metavar="FILE[:ARRAY]", help="Class per image; :ARRAY is in INPUT's file."),
     ] = None,
     ann: Annotated[
         str | None,
@@ -60,7 +60,7 @@ def eval_command(
 
     \b
     spikec eval net.spikec data.npz:test_x --labels data.npz:test_y
-    spikec eval net.spikec data.npz:test_x --labels data.npz:test_y --ann net.onnx --limit 500
+    spikec eval net.spikec data.npz:test_x --labels :test_y --ann net.onnx
     spikec eval net.spikec photos/ --costs loihi1_2018 --json
     """  # noqa: D301
     from spikec.compiler.program_file import load

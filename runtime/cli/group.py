@@ -8,11 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from typer.core import TyperGroup
 
 from spikec.compiler.errors import CompileError, OptionError
+
+_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
 
 class CommandGroup(TyperGroup):
@@ -27,6 +30,8 @@ class CommandGroup(TyperGroup):
         # KeyboardInterrupt and SystemExit stand beside Exception.
         except (Exception, KeyboardInterrupt) as error:
             code = _exit_code(error)
+        if code == _INTERRUPTED:
+            print("interrupted; no file is half-written", file=sys.stderr)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -38,17 +43,17 @@ def _exit_code(error: BaseException) -> int:
         case CompileError():
             return _fail(str(error), 1)
         case KeyboardInterrupt():
-            return _fail("interrupted; nothing was left half-written", 130)
+            return _INTERRUPTED
         case MemoryError():
             return _fail("not enough memory\n  hint: use a smaller --batch-size or --images", 1)
-        case BrokenPipeError():
-            return _close_pipe()
+        case BrokenPipeError():  # the reader of our output went away: nothing to say
+            return _discard_output(141)  # 128 + SIGPIPE, as a shell reports it
         case OSError():
-            return _fail(_described(error), 1)
+            return _discard_output(_fail(_described(error), 1))
         case _ if hasattr(error, "format_message"):  # a usage error of the command-line parser
             return _fail(f"{error.format_message()}\n  hint: {_help_of(error)}", 2)
-        case _ if type(error).__name__ == "Abort":
-            return _fail("interrupted; nothing was left half-written", 130)
+        case _ if type(error).__name__ == "Abort":  # interrupted at a prompt
+            return _INTERRUPTED
     raise error
 
 
@@ -69,8 +74,8 @@ def _help_of(error: object) -> str:
     return f"see {path} --help"
 
 
-def _close_pipe() -> int:
-    """The reader of our output went away: say nothing, not even when Python flushes at its end."""
-    sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, sys.stdout.fileno())
-    return 141  # 128 + SIGPIPE, as a shell reports it
+def _discard_output(code: int) -> int:
+    """Let go of what stdout still holds, so that Python does not fail again at its end."""
+    with suppress(OSError, ValueError):  # stdout may be no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code

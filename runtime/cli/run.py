@@ -43,7 +43,7 @@ def run_command(
     \b
     spikec run net.spikec data.npz:test_x -o out.npz
     spikec run net.spikec photos/ -o out.npz --limit 10
-    spikec run net.spikec data.npz:test_x -o out.npz --spikes conv1 --spikes conv2 --limit 4
+    spikec run net.spikec data.npz:x -o out.npz --spikes conv1 --limit 4
     """  # noqa: D301
     from spikec.compiler.program_file import load
     from spikec.runtime.inputs import first_images, open_inputs

@@ -225,7 +225,8 @@ def test_compile_passes_its_options_on(
 
     monkeypatch.setattr(compiling, "compile_model", compile_model)
     output = tmp_path / "net.spikec"
-    options = ["-T", "16", "--phi", "1", "--windowed", "--seed", "7", "--images", "12", "--scale", "1/2", "--mean", "0.5"]
+    options = ["-T", "16", "--phi", "1", "--windowed", "--seed", "7", "--images", "12"]
+    options += ["--scale", "1/2", "--mean", "0.5"]
     result = spikec(
         "compile", "net.onnx", "--calibration", f"{images_file}:x", "-o", output, *options, "--json"
     )
@@ -240,9 +241,11 @@ def test_compile_passes_its_options_on(
 
 @pytest.mark.parametrize(
     "options",
-    ["-T 0", "--phi 0", "--phi 256", "--fire never", "--images 0", "--windowed --fire retract"]
-    + ["--scale x", "--scale 1/0", "--std 0", "--layout whc", "--crop 0x4 --layout hwc"]
-    + ["--resize 1x2x3 --layout hwc", "--input-shape 3,a", "--crop 4"],
+    [
+        *("-T 0", "--phi 0", "--phi 256", "--fire never", "--windowed --fire retract"),
+        *("--images 0", "--scale x", "--scale 1/0", "--std 0", "--layout whc", "--crop 4"),
+        *("--crop 0x4 --layout hwc", "--resize 1x2x3 --layout hwc", "--input-shape 3,a"),
+    ],
 )
 def test_options_out_of_range_are_one_line_and_exit_code_2(
     options: str, images_file: Path, tmp_path: Path
@@ -298,7 +301,17 @@ def test_the_command_ends_with_its_code_and_without_a_traceback(tmp_path: Path) 
     assert "Traceback" not in done.stderr
 
 
-def test_a_closed_pipe_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_the_output_is_one_line() -> None:
+    command = [sys.executable, "-m", "spikec", "--help"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: No space left on device")
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_closed_pipe_is_no_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "spikec", "--help"]
