@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import onnx
@@ -9,6 +10,9 @@ import onnx
 from spikec.compiler.errors import ModelFileError, ShapeError, Where
 from spikec.compiler.frontend.structure import inputs
 from spikec.compiler.ir import INPUT
+
+LARGEST_SAMPLE = 2**28
+"""Values of one input, 1 GiB in float32: beyond every network that a program is made for."""
 
 
 def with_batch_of_one(
@@ -28,12 +32,21 @@ def with_batch_of_one(
     fixed.CopyFrom(model)
     (value,) = inputs(fixed.graph)
     shape = _sample_shape(value, input_shape)
+    if min(shape) < 1 or math.prod(shape) > LARGEST_SAMPLE:
+        raise ShapeError(
+            f"the input's shape is {_text(value)}; 1 to {LARGEST_SAMPLE} values fit",
+            Where(value.name, INPUT),
+            "export the network with the shape of its inputs",
+        )
     del value.type.tensor_type.shape.dim[:]
     for length in (1, *shape):
         value.type.tensor_type.shape.dim.add(dim_value=length)
     del fixed.graph.value_info[:]
     for output in fixed.graph.output:
-        output.type.tensor_type.ClearField("shape")
+        kind = output.type.tensor_type.elem_type
+        output.ClearField("type")
+        if kind:  # a model may leave the type of its output to inference
+            output.type.tensor_type.elem_type = kind
     return fixed
 
 
@@ -65,7 +78,7 @@ def _sample_shape(value: onnx.ValueInfoProto, given: Sequence[int] | None) -> tu
     agrees = len(shape) == len(stated) - 1 and all(
         known is None or known == length for known, length in zip(stated[1:], shape, strict=True)
     )
-    if (stated and not agrees) or not shape or min(shape) < 1:
+    if (stated and not agrees) or not shape:
         raise ShapeError(f"the input's shape is {_text(value)}, not (batch, {shape})", where)
     return shape
 
