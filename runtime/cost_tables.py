@@ -18,7 +18,8 @@ TABLES = ("cmos45_fp32", "cmos45_int8", "loihi1_2018")
 
 KINDS = ("measured", "simulated", "derived", "quoted")
 UNITS = {"fJ": 1e-3, "pJ": 1.0, "nJ": 1e3}
-NETWORKS = ("snn", "ann")
+NETWORKS = ("snn", "ann", "orientation")
+"""An estimate for orientation alone is printed, but nothing is divided by it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class EstimateRecipe:
 
     Attributes:
         name: For the report.
-        network: "snn" or "ann".
+        network: "snn", "ann" or "orientation".
         terms: Summands.
     """
 

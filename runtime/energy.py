@@ -32,7 +32,7 @@ class Estimate:
 
     Attributes:
         name: Way of counting.
-        network: "snn" or "ann".
+        network: "snn", "ann" or "orientation".
         terms: Summands over all layers.
         layers: Name of each layer and its energy in pJ, over the terms with a figure.
         total_pj: Sum of the terms with a figure.

@@ -53,6 +53,13 @@ class Report:
             return None
         return math.sqrt(self.accuracy * (1 - self.accuracy) / self.images)
 
+    @property
+    def firing_rate(self) -> float:
+        """Spikes per neuron and step over all populations that fire."""
+        firing = [layer for layer in self.layers if layer.kind in FIRING]
+        updates = sum(layer.neuron_updates for layer in firing)
+        return sum(int(layer.spikes.sum()) for layer in firing) / updates if updates else 0.0
+
     def to_dict(self) -> dict[str, Json]:
         """Everything as plain values that JSON can hold."""
         return {
@@ -65,6 +72,7 @@ class Report:
             "top5": self.top5,
             "ann_accuracy": self.ann_accuracy,
             "agreement": self.agreement,
+            "firing_rate": self.firing_rate,
             "accuracy_by_step": list(self.accuracy_by_step),
             "layers": [layer_dict(layer) for layer in self.layers],
             "energy": {profile.table.name: energy_dict(profile) for profile in self.energy},
@@ -152,6 +160,7 @@ def summary_rows(report: Report) -> list[Row]:
     ):
         if share is not None:
             rows.append((name, _percent(share)))
+    rows.append(("spikes per neuron and step", f"{report.firing_rate:.4f}"))
     rows += [("backend", report.backend), ("program", report.digest[:16])]
     return rows
 
@@ -160,6 +169,9 @@ def step_rows(report: Report) -> list[Row]:
     """(t, accuracy) after every step."""
     return [(str(t), _percent(share)) for t, share in enumerate(report.accuracy_by_step, start=1)]
 
+
+FIRING = ("adafire", "max_pool")
+"""Kinds of population that emit spikes; the input emits pixels, the read-out nothing."""
 
 LAYER_HEADER: Row = (
     "layer",
@@ -180,8 +192,8 @@ def layer_rows(layers: Sequence[LayerCounts]) -> list[Row]:
         (
             layer.name,
             f"{layer.neurons:,}",
-            "–" if layer.kind == "readout" else f"{layer.firing_rate:.4f}",
-            "–" if layer.kind == "readout" else quantity(layer.spikes.sum() / layer.images),
+            f"{layer.firing_rate:.4f}" if layer.kind in FIRING else "–",
+            quantity(layer.spikes.sum() / layer.images) if layer.kind in FIRING else "–",
             quantity(layer.graded.sum() / layer.images),
             quantity(layer.unary.sum() / layer.images),
             quantity(layer.analog.sum() / layer.images),
@@ -199,15 +211,16 @@ def energy_rows(profile: EnergyProfile) -> list[Row]:
     """Terms and total of every estimate, per image, under ENERGY_HEADER."""
     rows: list[Row] = []
     for estimate in profile.estimates:
-        for term in estimate.terms:
+        for index, term in enumerate(estimate.terms):
+            name = estimate.name if index == 0 else ""
             operations = "" if term.operations is None else quantity(term.operations)
             energy = f"{NO_FIGURE}: {term.term.missing}"
             if term.picojoules is not None:
                 energy = joules(term.picojoules)
-            rows.append((estimate.name, term.term.name, operations, energy))
+            rows.append((name, term.term.name, operations, energy))
         more = "" if estimate.complete else ", without terms that have no figure"
         total = f"{joules(estimate.total_pj)} (estimate{more})"
-        rows.append((estimate.name, "total", "", total))
+        rows.append(("", "total", "", total))
     return rows
 
 

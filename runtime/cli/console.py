@@ -36,13 +36,15 @@ def print_json(content: Json) -> None:
 
 def print_table(title: str, header: Row, rows: Sequence[Row], text_columns: int = 1) -> None:
     """A table on stdout; all columns but the first few are numbers and stand to the right."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold", box=None)
+    table = Table(box=None)
     for index, name in enumerate(header):
         text = index < text_columns
         table.add_column(escape(name), justify="left" if text else "right", no_wrap=not text)
     for row in rows:
         table.add_row(*map(escape, row))
     console = _stdout()
+    # Not as the table's title, which is broken to the width of the table.
+    console.print(escape(title), style="bold", soft_wrap=True)
     console.print(table)
     console.print()
 

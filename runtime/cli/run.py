@@ -18,7 +18,7 @@ from spikec.runtime.cli.options import (
     at_least_one,
 )
 from spikec.runtime.output import check_writable, written_beside
-from spikec.runtime.report import quantity
+from spikec.runtime.report import FIRING, quantity
 from spikec.runtime.session import Run
 
 
@@ -64,7 +64,9 @@ def run_command(
         classes = None if result.predictions is None else result.predictions.tolist()
         print_json({"output": output, "images": len(result.outputs), "predictions": classes})
     else:
-        emitted = sum(int(layer.spikes.sum()) for layer in result.counts.values())
+        emitted = sum(
+            int(layer.spikes.sum()) for layer in result.counts.values() if layer.kind in FIRING
+        )
         print_pairs(
             [
                 ("images", str(len(result.outputs))),

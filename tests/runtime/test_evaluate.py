@@ -162,6 +162,7 @@ def test_without_labels_there_are_counts_but_no_accuracy(
     assert report.agreement is None
     assert report.accuracy_by_step == ()
     assert report.layers[1].spikes.sum() > 0
+    assert report.firing_rate == report.layers[1].firing_rate
 
 
 def test_top_five_counts_the_five_highest_and_the_first_of_equals() -> None:
@@ -242,7 +243,7 @@ def test_rows_show_what_was_measured(
     report = evaluate(program, images, labels, linear_model(), plain_loops)
     assert [name for name, _ in summary_rows(report)] == [
         *("images", "time steps T", "accuracy", "accuracy of the ANN"),
-        *("agreement with the ANN", "backend", "program"),
+        *("agreement with the ANN", "spikes per neuron and step", "backend", "program"),
     ]
     assert [row[0] for row in layer_rows(report.layers)] == ["pixels", "hidden", "scores"]
 
