@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from spikec.compiler.arrays import Array, Int64
+from spikec.compiler.errors import InputError, Where
+from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program
 
 
@@ -94,3 +98,27 @@ class Backend(Protocol):
             progress: Told of finished images.
         """
         ...
+
+
+def checked_inputs(program: Program, inputs: Array, record: frozenset[str]) -> Array:
+    """The inputs of a run as an array.
+
+    Raises:
+        InputError: They have the wrong shape or type, or leave the range of the input
+            population; or a name in ``record`` is unknown.
+    """
+    source, array = program.input, np.asarray(inputs)
+    where = Where(source.name)
+    frames = source.coding is Coding.FRAMES
+    shape = (program.timesteps, *source.shape) if frames else source.shape
+    if array.dtype.kind not in "iu":
+        raise InputError(f"inputs are {array.dtype}, not integers", where, "quantise them first")
+    if array.shape[1:] != shape or array.ndim != len(shape) + 1:
+        raise InputError(f"inputs of shape {array.shape} should be (images, *{shape})", where)
+    limit = 2 ** (source.bits - 1) - 1
+    if array.size and (int(array.min()) < -limit or int(array.max()) > limit):
+        problem = f"inputs run from {array.min()} to {array.max()}, the limit is ±{limit}"
+        raise InputError(problem, where)
+    for name in sorted(record - {population.name for population in program.populations}):
+        raise InputError("no population of the program has this name", Where(name))
+    return array

@@ -1,0 +1,82 @@
+"""Events, spikes and synaptic operations of one population, exact, per image and step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikec.compiler.arrays import Array, Int64
+from spikec.compiler.connections import Connection, Weighted
+from spikec.compiler.geometry import fan_out
+from spikec.compiler.populations import Shape
+
+CELLS = 1 << 16
+"""Payloads converted at a time; they should stay in the second-level cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What each payload of a population counts for.
+
+    Attributes:
+        table: (neurons, 1 + 2 · outgoing connections), a float type that sums exactly: ones,
+            then fan-out and the part of it on zero weights, for each connection.
+        largest: Largest |payload|.
+        cells: Neurons that may be summed at once without rounding.
+    """
+
+    table: Array
+    largest: int
+    cells: int
+
+    def count(self, spikes: Array) -> tuple[Int64, Int64]:
+        """Sums over neurons of table × (n ≠ 0) and of table × |n|.
+
+        Args:
+            spikes: (steps, images, neurons).
+
+        Returns:
+            Two arrays int64, (columns, images, steps).
+        """
+        steps, images, neurons = spikes.shape
+        frames = spikes.reshape(steps * images, neurons)
+        events = np.zeros((len(frames), self.table.shape[1]), np.int64)
+        unary = events if self.largest == 1 and frames.min(initial=0) >= 0 else events.copy()
+        rows = max(1, CELLS // neurons)
+        for row in range(0, len(frames), rows):
+            for cell in range(0, neurons, self.cells):
+                block = frames[row : row + rows, cell : cell + self.cells]
+                weights = self.table[cell : cell + self.cells]
+                fired = (block != 0).astype(self.table.dtype)
+                events[row : row + rows] += (fired @ weights).astype(np.int64)
+                if unary is not events:
+                    # |n| after the cast: float types hold every payload exactly.
+                    sizes = np.abs(block.astype(self.table.dtype))
+                    unary[row : row + rows] += (sizes @ weights).astype(np.int64)
+        shape = (steps, images, -1)
+        return events.reshape(shape).transpose(2, 1, 0), unary.reshape(shape).transpose(2, 1, 0)
+
+
+def tally(shape: Shape, payload: tuple[int, int], outgoing: Sequence[Connection]) -> Tally:
+    """The table of a population of this shape with payloads within a range."""
+    columns = [np.ones(shape, np.int64)]
+    for connection in outgoing:
+        paths = fan_out(connection, shape)
+        zeros = _has_zero_weights(connection)
+        live = fan_out(connection, shape, nonzero=True) if zeros else paths
+        columns += [paths, paths - live]
+    table = np.stack([column.ravel() for column in columns], axis=1)
+    largest = max(-payload[0], payload[1], 1)
+    unit = int(table.max()) * largest
+    dtype, exact = (np.float32, 2**24) if unit <= 2**14 else (np.float64, 2**53)
+    return Tally(table.astype(dtype), largest, max(1, min(CELLS, exact // unit)))
+
+
+def _has_zero_weights(connection: Connection) -> bool:
+    return any(
+        bool((factor.weights == 0).any())
+        for factor in connection.factors
+        if isinstance(factor, Weighted)
+    )
