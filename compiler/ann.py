@@ -16,7 +16,8 @@ from spikec.compiler.frontend.model_file import ModelLike
 from spikec.compiler.frontend.read import check_model
 from spikec.compiler.ir import Graph
 
-_ERRORS_ONLY = 3
+_SILENT = 4
+"""Fatal errors only; all others are raised, and raised ones need not be printed too."""
 
 
 class OnnxSession:
@@ -39,7 +40,7 @@ class OnnxSession:
             ModelFileError: Onnxruntime refuses the model.
         """
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _SILENT
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
         proto = check_model(model).proto if isinstance(model, str | Path) else model
@@ -50,6 +51,8 @@ class OnnxSession:
             )
         except Exception as error:  # its exceptions share no base class but this
             raise ModelFileError(f"onnxruntime cannot load it: {_reason(error)}") from error
+        self._run = onnxruntime.RunOptions()
+        self._run.log_severity_level = _SILENT
         found = self._session.get_inputs()
         self.inputs: tuple[str, ...] = tuple(value.name for value in found)
         self.outputs: tuple[str, ...] = tuple(v.name for v in self._session.get_outputs())
@@ -68,7 +71,7 @@ class OnnxSession:
         """
         given = {name: np.ascontiguousarray(feeds[name], np.float32) for name in self.inputs}
         try:
-            results = self._session.run(self.outputs, given)
+            results = self._session.run(self.outputs, given, self._run)
         except Exception as error:  # its exceptions share no base class but this
             raise ModelFileError(f"onnxruntime cannot run it: {_reason(error)}") from error
         return dict(zip(self.outputs, results, strict=True))

@@ -95,7 +95,8 @@ class Source:
         return float(self.attrs.get(attribute, default))  # type: ignore[arg-type]
 
     def shape_of(self, slot: int = 0) -> Shape:
-        """Shape of an activation operand, with batch axis."""
+        """Shape of an activation operand, with batch axis; errors as for ``activation``."""
+        self.activation(slot)
         shape = self.shapes[slot]
         assert shape is not None, self.name  # the caller has refused nodes of unknown shape
         return shape

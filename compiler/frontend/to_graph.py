@@ -69,7 +69,10 @@ def _convert(source: Source, emit: Emit, used: set[str], *, unsure: bool) -> Com
         RULES[source.op](source, emit)
         _check_batch(source)
     except CompileError as error:
+        error.where = source.where  # not that of a canonical node, which the file does not have
         return error
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        return ShapeError(f"its operands and attributes do not fit: {error}", source.where)
     return None
 
 

@@ -34,11 +34,15 @@ def model(
 ) -> onnx.ModelProto:
     """A model with the input 'x' of one sample's ``shape``; by default the last node's output."""
     wanted = outputs or nodes[-1].output[:1]
+    kinds = {n.output[0]: TensorProto.INT64 for n in nodes if n.op_type == "ArgMax"}
     graph = helper.make_graph(
         nodes,
         "test",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, (batch, *shape))],
-        [helper.make_empty_tensor_value_info(name) for name in wanted],
+        [
+            helper.make_tensor_value_info(name, kinds.get(name, TensorProto.FLOAT), None)
+            for name in wanted
+        ],
         [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
