@@ -6,11 +6,13 @@ import numpy as np
 import onnx
 import pytest
 from float_graph import apply_branch, outputs_of
+from model_files import file
 from onnx_models import floats, single
 from op_cases import cases
 
 from spikec.compiler.ann import Ann, run_model
 from spikec.compiler.errors import UnsupportedOpError
+from spikec.compiler.frontend.load import load_graph
 from spikec.compiler.frontend.read import read_model
 from spikec.compiler.frontend.shapes import infer_shapes
 from spikec.compiler.frontend.to_graph import to_graph
@@ -36,6 +38,15 @@ def test_rows_compute_what_onnxruntime_computes(model: onnx.ModelProto) -> None:
     inputs = floats(2, *graph.input.known_shape(), seed=9)
     expected = own_outputs(model, inputs)
     np.testing.assert_allclose(outputs_of(graph, inputs), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mlperftiny_resnet8_cifar10", "resnet20_cifar10_dynamo20"])
+def test_rows_alone_compute_a_whole_network(name: str) -> None:
+    path = file(f"nets/{name}.onnx")
+    inputs = floats(1, 3, 32, 32)
+    expected = run_model(path, inputs)
+    found = outputs_of(load_graph(path).graph, inputs)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("model", [model for _, model in CASES], ids=NAMES)
