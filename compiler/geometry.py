@@ -155,7 +155,7 @@ def _gathered_shape(indices: Array, shape: Shape, where: Where) -> Shape:
 def _check_channels(factor: Conv | ConvTranspose, shape: Shape, where: Where) -> None:
     """ProgramError unless weights, groups and channels agree."""
     weights, groups = factor.weights.shape, factor.groups
-    if len(weights) != len(shape) or len(shape) < 2:
+    if len(weights) != len(shape) + 1:
         problem = f"weights of shape {weights} do not slide over an input of shape {shape}"
         raise ProgramError(problem, where)
     fits = groups >= 1 and shape[0] % groups == 0

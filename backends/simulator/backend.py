@@ -10,7 +10,7 @@ from threading import Event
 from typing import TypeVar
 
 import numpy as np
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController
 
 from spikec.backends.base import BackendRun, Progress, checked_inputs
 from spikec.backends.simulator.chunk import Chunk, empty_run

@@ -117,7 +117,8 @@ class Scatter:
     def frame_bytes(self) -> int:
         """Size of the products of one frame."""
         cells = self.source[1] * self.source[2]
-        return self.weights.shape[0] * self.weights.shape[1] * cells * self.weights.itemsize
+        rows = self.weights.shape[0] * self.weights.shape[1]
+        return int(rows * cells * self.weights.itemsize)
 
     def __call__(self, frames: Array) -> Array:
         """(frames, C, H, W) → (frames, out, H', W'), a view of the product's own axis order."""
