@@ -119,6 +119,14 @@ def finished(file: Path) -> dict[tuple[str, str, int, int, int], Cell]:
     return cells
 
 
+def append(cell: Cell, file: Path) -> None:
+    """Add a line to the file, a new one even where the last line was cut off."""
+    written = file.read_bytes() if file.exists() else b""
+    cut_off = written != b"" and not written.endswith(b"\n")
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write("\n" * cut_off + json.dumps(asdict(cell)) + "\n")
+
+
 def cells_of(tasks: Iterable[Task], folder: Path, file: Path) -> Iterator[Cell]:
     """Each task's cell, from the file or measured now and appended to it."""
     tasks = list(tasks)
@@ -131,8 +139,7 @@ def cells_of(tasks: Iterable[Task], folder: Path, file: Path) -> Iterator[Cell]:
         cell = known.get(key)
         if cell is None:
             cell = measure(task, folder)
-            with file.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(asdict(cell)) + "\n")
+            append(cell, file)
         note(
             f"[{number}/{len(tasks)}] {cell.network} {cell.setting} seed {cell.seed}: "
             f"{cell.accuracy:.2%}, ANN {cell.ann_accuracy:.2%}, "
