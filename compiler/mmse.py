@@ -58,7 +58,8 @@ def _best_cap(row: Float64, levels: int, signed: bool, ceiling: float | None) ->
 
 
 def _errors(sides: list[_Side], caps: Float64) -> Float64:
-    return np.sum([side.errors(caps) for side in sides], axis=0)
+    errors: Float64 = np.sum([side.errors(caps) for side in sides], axis=0)
+    return errors
 
 
 class _Side:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from spikec.compiler.frontier import images_within_memory
 from spikec.compiler.ir import Graph
 from spikec.compiler.lower import lower
 from spikec.compiler.options import CompileOptions
-from spikec.compiler.passes.base import Pass, PassRecord, run_passes
+from spikec.compiler.passes.base import Pass, run_passes
 from spikec.compiler.passes.calibrate_bias import calibrate_bias
 from spikec.compiler.passes.calibrate_thresholds import calibrate_thresholds
 from spikec.compiler.passes.fold_affine import FOLD_AFFINE
@@ -24,7 +22,7 @@ from spikec.compiler.passes.move_activations import MOVE_ACTIVATIONS
 from spikec.compiler.passes.place_neurons import place_neurons
 from spikec.compiler.passes.quantize_weights import quantize_weights
 from spikec.compiler.preprocessing import Preprocessing
-from spikec.compiler.program import Program
+from spikec.compiler.report import Compiled, fewer_images, provenance
 from spikec.compiler.simulation import Simulate
 
 Progress = Callable[[str, int, int], None]
@@ -32,15 +30,6 @@ Progress = Callable[[str, int, int], None]
 
 _CHECKED_IMAGES = 4
 """Images on which exact passes are compared with the ANN."""
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A program and how it came about."""
-
-    program: Program
-    records: tuple[PassRecord, ...]
-    warnings: tuple[str, ...]
 
 
 def conversion(options: CompileOptions) -> tuple[Pass, ...]:
@@ -58,7 +47,7 @@ def calibration_passes(
         calibrate_bias(
             calibration, simulate, options, lambda done, n: progress("calibrate-bias", done, n)
         ),
-    )
+    )[: 3 if options.bias_rounds else 2]
 
 
 def compile_graph(
@@ -81,8 +70,8 @@ def compile_graph(
     chosen = Calibration(images, ann).first(images_within_memory(graph, options))
     steps = calibration_passes(chosen, simulate, options, progress)
     graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
-    warnings = (*loaded.warnings, *_fewer_images(images, chosen, options))
-    program = lower(graph, options, preprocessing, _provenance(loaded, chosen, options, warnings))
+    warnings = (*loaded.warnings, *fewer_images(images, chosen, options))
+    program = lower(graph, options, preprocessing, provenance(loaded, chosen, options, warnings))
     return Compiled(program, first + second, warnings)
 
 
@@ -100,24 +89,3 @@ def _outputs_on(inputs: Float32, ann: Ann) -> Callable[[Graph], Float32]:
         return batch[graph.output]
 
     return outputs
-
-
-def _fewer_images(images: Array, chosen: Calibration, options: CompileOptions) -> tuple[str, ...]:
-    if len(chosen.images) == len(images):
-        return ()
-    return (
-        f"calibrated on {len(chosen.images)} of {len(images)} images: more would exceed "
-        f"{options.memory_bytes / 2**30:.1f} GiB of memory",
-    )
-
-
-def _provenance(
-    loaded: Loaded, chosen: Calibration, options: CompileOptions, warnings: tuple[str, ...]
-) -> Mapping[str, str]:
-    return {
-        "model_sha256": loaded.sha256,
-        "calibration_sha256": chosen.digest,
-        "calibration_images": str(len(chosen.images)),
-        "options": json.dumps(asdict(options), sort_keys=True),
-        "warnings": json.dumps(warnings),
-    }

@@ -8,7 +8,7 @@ downstream. Source: the integer contract, section "Scales".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from spikec.compiler.arrays import Array, Float64, Int64
 from spikec.compiler.connections import Connection
 from spikec.compiler.errors import BoundError
 from spikec.compiler.fixed_point import largest, rounded, split_bias
-from spikec.compiler.ir import Neuron, Node, Quantized
+from spikec.compiler.ir import Node, Quantized
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.path_scales import (
     SplitPath,
@@ -37,12 +37,17 @@ _FINE_THRESHOLD = 64
 """A threshold of fewer units than this is made finer by shifting all weights left: its rounding
 would move the grid of levels by up to 1 %."""
 
+_COARSEST_WEIGHTS = 2**15
+"""No threshold has more units than this. Where weight decay has left a channel with weights of
+1e-9, a step made for them would blow the threshold out of the membrane; such weights are 0."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Drive:
     """What one path adds to a population, in real numbers.
 
     Attributes:
+        source: Name of the population that the path starts at.
         part: The path, split at its synapses.
         weights: Activation per unit of payload, same shape as the synapses' weights.
         rows: Channel of the sink that each row of weights adds to, −1: none, (rows,).
@@ -50,6 +55,7 @@ class _Drive:
         fan_in: Weights per row.
     """
 
+    source: str
     part: SplitPath
     weights: Float64
     rows: Int64
@@ -82,18 +88,18 @@ def quantize(
     channels = shape[0] if neuron.per_channel and neuron.kind == "adafire" else 1
     drives = [_drive(path, scales[path.source], shape, channels) for path in paths]
     limit = largest(options.weight_bits)
-    exponents = _exponents(drives, limit)
+    exponents = _exponents(drives)
     step = _steps(drives, exponents, limit)
     if neuron.threshold is not None:
         lift = _lift(neuron.threshold, step)
         exponents = [exponent + lift for exponent in exponents]
-        step = step / 2**lift
+        step = np.maximum(step / 2**lift, neuron.threshold / _COARSEST_WEIGHTS)
     connections = tuple(
-        _connection(path, node.name, drive, step, exponent, limit)
-        for path, drive, exponent in zip(paths, drives, exponents, strict=True)
+        _connection(drive, node.name, step, exponent, limit)
+        for drive, exponent in zip(drives, exponents, strict=True)
     )
     spread = step.reshape(-1, *[1] * (len(shape) - 1))
-    population = _population(node, neuron, spread, bias, options)
+    population = _population(node, spread, bias, options)
     return Quantized(population, connections, spread, bias)
 
 
@@ -112,7 +118,7 @@ def _drive(path: Path, scale: Float64, sink: Shape, channels: int) -> _Drive:
     )
     peak = np.zeros(channels)
     np.maximum.at(peak, rows[rows >= 0], peak_of_row[rows >= 0])
-    return _Drive(part, weights, rows, peak, max(1, weights.size // part.result[0]))
+    return _Drive(path.source, part, weights, rows, peak, max(1, weights.size // part.result[0]))
 
 
 def _channels_of_rows(arrived: Int64, rows: int, channels: int) -> Int64:
@@ -127,7 +133,7 @@ def _channels_of_rows(arrived: Int64, rows: int, channels: int) -> Int64:
     return result[1:]
 
 
-def _exponents(drives: Sequence[_Drive], limit: int) -> list[int]:
+def _exponents(drives: Sequence[_Drive]) -> list[int]:
     """Shifts that give every connection the full range of its weights.
 
     With one step s for all, the connection with the largest weights would leave the others a few
@@ -156,9 +162,7 @@ def _lift(threshold: Float64, step: Float64) -> int:
     return int(np.clip(np.ceil(np.log2(_FINE_THRESHOLD / max(units, 1e-9))), 0, 8))
 
 
-def _connection(
-    path: Path, sink: str, drive: _Drive, step: Float64, exponent: int, limit: int
-) -> Connection:
+def _connection(drive: _Drive, sink: str, step: Float64, exponent: int, limit: int) -> Connection:
     per_row = np.where(drive.rows >= 0, step[drive.rows], 1.0) * 2.0**exponent
     synapses = drive.part.synapses
     integers = rounded(drive.weights / per_row[synapses.outputs], limit).astype(np.int8)
@@ -167,23 +171,29 @@ def _connection(
         synapses.quantized(integers),
         *weightless_factors(drive.part.after),
     )
-    return Connection(path.source, sink, factors, exponent)
+    return Connection(drive.source, sink, factors, exponent)
 
 
 def _population(
-    node: Node, neuron: Neuron, step: Float64, bias: Float64, options: CompileOptions
+    node: Node,
+    step: Float64,
+    bias: Float64,
+    options: CompileOptions,
+    delay: Float64 | float = 0.0,
 ) -> Population:
-    shape = node.known_shape()
+    shape, neuron = node.known_shape(), node.neuron
+    assert neuron is not None
     if neuron.kind == "readout":
         return Readout(node.name, shape, fitted(node, "bias", bias / step, 2**31 - 1), step)
     assert neuron.threshold is not None
     vmax = largest(options.membrane_bits)
     real = neuron.threshold.reshape(-1, *[1] * (len(shape) - 1))
     threshold = np.maximum(fitted(node, "threshold", real / step, vmax), 1)
-    units = bias / step
+    held = rounded(delay * threshold, vmax)
+    units = bias / step + held / options.timesteps
     fitted(node, "bias", units, vmax)
     per_step, remainder = split_bias(units, options.timesteps)
-    initial = np.clip(threshold // 2 + remainder, -vmax, vmax)
+    initial = np.clip(threshold // 2 - held + remainder, -vmax, vmax)
     scale = threshold * step
     return AdaFire(
         node.name,
@@ -210,10 +220,44 @@ def fitted(node: Node, what: str, values: Array, limit: int) -> Array:
     return rounded(values, limit)
 
 
-def with_bias(
-    node: Node, quantized: Quantized, bias: Float64, options: CompileOptions
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What calibration chooses for each channel of a population, (channels,).
+
+    Attributes:
+        factor: On the threshold.
+        delay: By how many thresholds the membrane starts lower; the charge is returned evenly.
+        correction: Added to the real bias per step, in units of the activation.
+    """
+
+    factor: Float64
+    delay: Float64
+    correction: Float64
+
+    @classmethod
+    def neutral(cls, channels: int) -> Setting:
+        """The setting that changes nothing."""
+        return cls(np.ones(channels), np.zeros(channels), np.zeros(channels))
+
+    def where(self, chosen: Array, other: Setting) -> Setting:
+        """Per channel the other setting where chosen, else this one."""
+        return Setting(
+            np.where(chosen, other.factor, self.factor),
+            np.where(chosen, other.delay, self.delay),
+            np.where(chosen, other.correction, self.correction),
+        )
+
+
+def with_setting(
+    node: Node, quantized: Quantized, setting: Setting, options: CompileOptions
 ) -> Quantized:
-    """The same integers but for bias and initial potential, made from another real bias."""
+    """The same weights with the threshold, bias and initial potential of a setting."""
     assert node.neuron is not None
-    population = _population(node, node.neuron, quantized.step, bias, options)
+    spread = (-1,) + (1,) * (len(node.known_shape()) - 1)
+    bias = quantized.bias + setting.correction.reshape(spread)
+    threshold = node.neuron.threshold
+    if threshold is not None:
+        factor = setting.factor if node.neuron.per_channel else setting.factor.mean(keepdims=True)
+        node = node.updated(neuron=replace(node.neuron, threshold=threshold * factor))
+    population = _population(node, quantized.step, bias, options, setting.delay.reshape(spread))
     return Quantized(population, quantized.connections, quantized.step, bias)

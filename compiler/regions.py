@@ -49,11 +49,11 @@ class Region:
             for source in self.sources
         }
         region = self._ann.region(self._graph, self.sources, [self._drive])
-        current = region(zeros)[self._drive][0].astype(np.float64)
+        current: Float64 = region(zeros)[self._drive][0].astype(np.float64)
         by_channel = current.reshape(shape[0], -1)
-        if np.all(by_channel == by_channel[:, :1]):
-            return by_channel[:, 0].reshape(-1, *[1] * (len(shape) - 1))
-        return current
+        uniform = np.all(by_channel == by_channel[:, :1])
+        bias: Float64 = by_channel[:, 0].reshape(-1, *silent.shape[1:])
+        return bias if uniform else current
 
     def activation(self, activations: Mapping[str, Array]) -> Array:
         """The ANN's activation at this population, from those of its sources, float32."""

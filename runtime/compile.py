@@ -6,15 +6,18 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from spikec.backends.simulator import SimulatorBackend
 from spikec.compiler.arrays import Array
 from spikec.compiler.errors import CompileError, UnsupportedModelError
 from spikec.compiler.frontend.load import load_graph
 from spikec.compiler.frontend.model_file import ModelLike
 from spikec.compiler.options import CompileOptions, firing_rule
-from spikec.compiler.pipeline import Compiled, Progress, compile_graph, convert
+from spikec.compiler.pipeline import Progress, compile_graph, convert
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
+from spikec.compiler.report import Compiled
 from spikec.runtime.preprocess import preprocess
 
 
@@ -135,14 +138,14 @@ def check_model(
 def _preprocessed(
     calibration: Array | Iterable[Array], preprocessing: Preprocessing
 ) -> Array | Iterable[Array]:
-    if hasattr(calibration, "shape"):
+    if isinstance(calibration, np.ndarray):
         return preprocess(calibration, preprocessing)
     return (preprocess(batch, preprocessing) for batch in calibration)
 
 
 def _shape_of(calibration: Array | Iterable[Array]) -> tuple[int, ...] | None:
     """Shape of one calibration input, if they are an array."""
-    return tuple(calibration.shape[1:]) if hasattr(calibration, "shape") else None
+    return tuple(calibration.shape[1:]) if isinstance(calibration, np.ndarray) else None
 
 
 def _file_name(model: object) -> str:

@@ -15,7 +15,7 @@ Cases:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,31 +23,17 @@ from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.fixed_point import largest, rounded
 from spikec.compiler.frontier import Frontier, population_nodes, sources_of
+from spikec.compiler.integers import integers_of
 from spikec.compiler.invariants import integers_set
 from spikec.compiler.ir import Graph, Node, Quantized
 from spikec.compiler.lower import currents_proved
+from spikec.compiler.neuron_search import NeuronSearch, channel_means
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
-from spikec.compiler.populations import AdaFire, Fire, Input, MaxPool, Readout
-from spikec.compiler.quantization import with_bias
+from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
+from spikec.compiler.quantization import Setting, with_setting
 from spikec.compiler.regions import Region
 from spikec.compiler.simulation import Simulate
-
-_STEP = 0.7
-"""η: damps a correction whose slope is only estimated."""
-_LEAST_SLOPE = 0.1
-"""Bounds the correction of channels in which almost nothing can move."""
-_HELD_OUT = 4
-"""One image in so many judges a round instead of being measured on."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Measured:
-    """One round, per channel: correction that was tried, the next one, held-out squared error."""
-
-    correction: Float64
-    proposal: Float64
-    error: Float64
 
 
 def calibrate_bias(
@@ -86,11 +72,12 @@ class _Walk:
         self._simulate = simulate
         self._options = options
         self._frontier = Frontier(graph)
+        self._scales: dict[str, Float64] = {}
 
     def visit(self, node: Node) -> Quantized:
         """The corrected integers of one population."""
-        quantized = node.quantized
-        assert quantized is not None
+        bias = Region(self._graph, node.name, self._calibration.ann).bias()
+        quantized = integers_of(self._graph, node, self._scales, bias, self._options)
         target = self._target(node)
         spikes: Array | None
         if isinstance(quantized.population, Input):
@@ -98,6 +85,7 @@ class _Walk:
         else:
             quantized, spikes = self._corrected(node, quantized, target)
         self._frontier.advance(node.name, target, spikes)
+        self._scales[node.name] = quantized.population.scale
         return quantized
 
     def _target(self, node: Node) -> Array:
@@ -121,7 +109,14 @@ class _Walk:
             case MaxPool():
                 return quantized, self._fire(population, current)
             case AdaFire():
-                quantized = self._rounds(node, quantized, current, target)
+                search = NeuronSearch(
+                    node,
+                    quantized,
+                    target,
+                    lambda trial, images: self._fire(trial, current[:, :images]),
+                    self._options,
+                )
+                quantized = search.run()
                 assert isinstance(quantized.population, AdaFire)
                 return quantized, self._fire(quantized.population, current)
             case Input():
@@ -135,60 +130,9 @@ class _Walk:
         self, node: Node, quantized: Quantized, current: Array, target: Array
     ) -> Quantized:
         mean_current = current.mean(axis=0, dtype=np.float64) * quantized.step + quantized.bias
-        correction = (target - mean_current).mean(axis=0)
-        return with_bias(node, quantized, quantized.bias + correction, self._options)
-
-    def _rounds(self, node: Node, quantized: Quantized, current: Array, target: Array) -> Quantized:
-        correction = np.zeros(node.known_shape()[0])
-        best: _Measured | None = None
-        for _ in range(self._options.bias_rounds + 1 if self._options.bias_rounds else 0):
-            measured = self._measure(node, quantized, correction, current, target)
-            best = measured if best is None else _better(best, measured)
-            correction = measured.proposal
-        if best is None:
-            return quantized
-        return self._shifted(node, quantized, best.correction)
-
-    def _shifted(self, node: Node, quantized: Quantized, correction: Float64) -> Quantized:
-        shift = correction.reshape(-1, *[1] * (len(node.known_shape()) - 1))
-        return with_bias(node, quantized, quantized.bias + shift, self._options)
-
-    def _measure(
-        self, node: Node, quantized: Quantized, correction: Float64, current: Array, target: Array
-    ) -> _Measured:
-        population = self._shifted(node, quantized, correction).population
-        assert isinstance(population, AdaFire)
-        timesteps = self._options.timesteps
-        count = self._fire(population, current).sum(axis=0, dtype=np.int32)
-        reached = count * (population.scale / timesteps).astype(np.float32)
-        error = reached - target
-        judged = len(error) > 1
-        held_out = slice(_HELD_OUT - 1, None, _HELD_OUT) if judged else slice(None)
-        seen = np.ones(len(error), dtype=bool)
-        seen[held_out] = not judged
-        top = population.phi * timesteps
-        low = -top if population.fire is Fire.SIGNED else 0
-        moving = ((count[seen] > low) & (count[seen] < top)).astype(np.float32)
-        slope = np.maximum(_channel_means(moving), _LEAST_SLOPE)
-        proposal = correction - _STEP * _channel_means(error[seen]) / slope
-        return _Measured(correction, proposal, _channel_means(error[held_out] ** 2))
-
-
-def _better(best: _Measured, other: _Measured) -> _Measured:
-    """Per channel the round with the smaller error; an earlier one wins a tie."""
-    wins = other.error < best.error
-    return _Measured(
-        np.where(wins, other.correction, best.correction),
-        other.proposal,
-        np.where(wins, other.error, best.error),
-    )
-
-
-def _channel_means(values: Array) -> Float64:
-    """(images, C, …) → (C,)."""
-    rest = (0, *range(2, values.ndim))
-    means: Float64 = values.mean(axis=rest, dtype=np.float64)
-    return means
+        correction = channel_means(target - mean_current)
+        setting = replace(Setting.neutral(len(correction)), correction=correction)
+        return with_setting(node, quantized, setting, self._options)
 
 
 def _encoded(population: Input, activation: Array) -> Array:

@@ -102,9 +102,7 @@ def test_another_bias_changes_nothing_but_bias_and_initial_potential() -> None:
 def test_a_read_out_has_one_scale_for_all_classes() -> None:
     graph = placed(Sketch(6).gemm("a", 5).add("r", "Relu").gemm("b", 3))
     scale = np.linspace(0.1, 0.5, 5)
-    quantized = quantize(
-        graph["b"], current_paths(graph, "b"), {"r": scale}, np.zeros(1), OPTIONS
-    )
+    quantized = quantize(graph["b"], current_paths(graph, "b"), {"r": scale}, np.zeros(1), OPTIONS)
     assert isinstance(quantized.population, Readout)
     assert quantized.population.scale.shape == (1,)
     (connection,) = quantized.connections
@@ -136,13 +134,26 @@ def test_pools_and_index_maps_come_before_the_weights_with_their_divisor_in_them
     assert np.abs(dense.weights * unit - graph["g"].params[1] * 0.5 / 4).max() <= 0.5001 * unit
 
 
-def test_a_threshold_beyond_the_membrane_is_refused_by_the_node() -> None:
+def test_a_bias_beyond_the_membrane_is_refused_by_the_node() -> None:
     graph = residual()
-    scales = {name: np.full((4, 1, 1), 1e-9) for name in ("ra", "r")}
+    scales = {name: np.full((4, 1, 1), 0.1) for name in ("ra", "r")}
     node = with_threshold(graph, "out", np.full(4, 1.0))
     with pytest.raises(BoundError) as caught:
-        quantize(node, current_paths(graph, "out"), scales, np.zeros((1, 1, 1)), OPTIONS)
+        quantize(node, current_paths(graph, "out"), scales, np.full((1, 1, 1), 1e6), OPTIONS)
     assert caught.value.where.node == "out"
+
+
+def test_weights_that_vanish_beside_the_threshold_are_zero() -> None:
+    graph = residual()
+    scales = {name: np.full((4, 1, 1), 1e-12) for name in ("ra", "r")}
+    node = with_threshold(graph, "out", np.full(4, 1.0))
+    quantized = quantize(node, current_paths(graph, "out"), scales, np.zeros((1, 1, 1)), OPTIONS)
+    assert isinstance(quantized.population, AdaFire)
+    assert quantized.population.threshold.max() <= 2**15
+    for connection in quantized.connections:
+        (factor,) = connection.factors
+        assert isinstance(factor, Conv | Identity)
+        assert not factor.weights.any()
 
 
 def test_a_channel_without_weights_still_has_a_step_and_a_threshold() -> None:
@@ -155,7 +166,10 @@ def test_a_channel_without_weights_still_has_a_step_and_a_threshold() -> None:
     )
     node = with_threshold(graph, "r", np.full(4, 0.7))
     quantized = quantize(
-        node, current_paths(graph, "r"), {"x": np.full((3, 1, 1), 0.02)}, np.zeros((1, 1, 1)),
+        node,
+        current_paths(graph, "r"),
+        {"x": np.full((3, 1, 1), 0.02)},
+        np.zeros((1, 1, 1)),
         OPTIONS,
     )
     assert (quantized.step > 0).all()

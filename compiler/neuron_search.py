@@ -1,0 +1,113 @@
+"""Search for one population's threshold, delay and bias in the integer program.
+
+Everything is chosen per channel by the squared error between the program's time mean and the ANN's
+activation, on the population's true integer current: rounding, saturation, uneven arrival and the
+errors of the layers before it are all in it.
+
+A delay of d thresholds starts the membrane d·θ lower and returns the charge evenly over the T
+steps. The total is the same, but a neuron waits for evidence before it fires, so that fewer spikes
+come too early to be taken back; a large d leaves too little time to drain. Source: ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from spikec.compiler.arrays import Array, Float64
+from spikec.compiler.ir import Node, Quantized
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.populations import AdaFire, Fire
+from spikec.compiler.quantization import Setting, with_setting
+
+_STEP = 0.7
+"""η: damps a correction whose slope is only estimated."""
+_LEAST_SLOPE = 0.1
+"""Bounds the correction of channels in which almost nothing can move."""
+_DELAYS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
+"""Delays that are tried, in thresholds."""
+_FACTORS = (0.88, 1.14, 0.77, 1.3, 1.14, 1.14)
+"""Factors on the threshold that are tried, each on top of the best so far."""
+_TRIAL_UPDATES = 2**25
+"""Neuron updates that one trial may cost; large maps have samples enough in fewer images."""
+_LEAST_IMAGES = 16
+"""Images of a trial, however large the population."""
+
+FireOn = Callable[[AdaFire, int], Array]
+"""(population, images) → its payloads on so many calibration images, (T, images, *shape)."""
+
+
+class NeuronSearch:
+    """The search for one population; settings are judged by the images they are measured on.
+
+    A channel has three numbers to choose and thousands of samples to choose them by, so that
+    nothing is gained by holding images back.
+    """
+
+    def __init__(
+        self, node: Node, quantized: Quantized, target: Array, fire: FireOn, options: CompileOptions
+    ) -> None:
+        self._node, self._quantized, self._options = node, quantized, options
+        self._target, self._fire = target, fire
+        self._images = len(target)
+        self._best = Setting.neutral(node.known_shape()[0])
+        self._error = np.full(node.known_shape()[0], np.inf)
+
+    def run(self) -> Quantized:
+        """The integers with the best setting of every channel."""
+        rounds = self._options.bias_rounds
+        if not rounds:
+            return self._quantized
+        self._images = self._trial_images()
+        self._try(self._best, rounds)
+        for delay in _DELAYS if self._may_wait() else ():
+            self._try(replace(self._best, delay=np.full_like(self._error, delay)), 2)
+        for factor in _FACTORS:
+            self._try(replace(self._best, factor=self._best.factor * factor), 2)
+        self._images = len(self._target)
+        self._error = np.full_like(self._error, np.inf)
+        self._try(self._best, (rounds + 1) // 2)
+        return with_setting(self._node, self._quantized, self._best, self._options)
+
+    def _trial_images(self) -> int:
+        updates = self._options.timesteps * int(np.prod(self._node.known_shape()))
+        return min(len(self._target), max(_LEAST_IMAGES, _TRIAL_UPDATES // updates))
+
+    def _may_wait(self) -> bool:
+        """A window waits anyway; a signed neuron would take the missing charge for a value."""
+        population = self._quantized.population
+        assert isinstance(population, AdaFire)
+        waits = population.fire is not Fire.SIGNED and not population.windowed
+        return waits and self._options.timesteps > 1
+
+    def _try(self, setting: Setting, rounds: int) -> None:
+        """Correct the bias of a setting in rounds; each channel keeps its best."""
+        for _ in range(rounds):
+            error, correction = self._measured(setting)
+            wins = error < self._error
+            self._best = self._best.where(wins, setting)
+            self._error = np.where(wins, error, self._error)
+            setting = replace(setting, correction=correction)
+
+    def _measured(self, setting: Setting) -> tuple[Float64, Float64]:
+        """Mean squared error of a setting per channel, and the bias correction to try next."""
+        quantized = with_setting(self._node, self._quantized, setting, self._options)
+        population = quantized.population
+        assert isinstance(population, AdaFire)
+        timesteps = self._options.timesteps
+        count = self._fire(population, self._images).sum(axis=0, dtype=np.int32)
+        error = count * (population.scale / timesteps).astype(np.float32)
+        error -= self._target[: self._images]
+        top = population.phi * timesteps
+        low = -top if population.fire is Fire.SIGNED else 0
+        slope = np.maximum(channel_means((count > low) & (count < top)), _LEAST_SLOPE)
+        correction = setting.correction - _STEP * channel_means(error) / slope
+        return channel_means(error**2), correction
+
+
+def channel_means(values: Array) -> Float64:
+    """(images, C, …) → (C,)."""
+    means: Float64 = values.mean(axis=(0, *range(2, values.ndim)), dtype=np.float64)
+    return means

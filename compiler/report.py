@@ -1,0 +1,52 @@
+"""What the compiler says of its own work: records, warnings and provenance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from spikec.compiler.arrays import Array
+from spikec.compiler.calibration import Calibration
+from spikec.compiler.frontend.load import Loaded
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.passes.base import PassRecord
+from spikec.compiler.program import Program
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A program and how it came about.
+
+    Attributes:
+        program: The result.
+        records: One per pass, in order.
+        warnings: What the user should know.
+    """
+
+    program: Program
+    records: tuple[PassRecord, ...]
+    warnings: tuple[str, ...]
+
+
+def fewer_images(images: Array, chosen: Calibration, options: CompileOptions) -> tuple[str, ...]:
+    """A warning if memory did not allow all calibration images."""
+    if len(chosen.images) == len(images):
+        return ()
+    return (
+        f"calibrated on {len(chosen.images)} of {len(images)} images: more would exceed "
+        f"{options.memory_bytes / 2**30:.1f} GiB of memory",
+    )
+
+
+def provenance(
+    loaded: Loaded, chosen: Calibration, options: CompileOptions, warnings: tuple[str, ...]
+) -> Mapping[str, str]:
+    """Digests of model and calibration images, options and warnings, for the program file."""
+    return {
+        "model_sha256": loaded.sha256,
+        "calibration_sha256": chosen.digest,
+        "calibration_images": str(len(chosen.images)),
+        "options": json.dumps(asdict(options), sort_keys=True),
+        "warnings": json.dumps(warnings),
+    }
