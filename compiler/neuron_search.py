@@ -30,7 +30,7 @@ _DELAYS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
 """Delays that are tried, in thresholds."""
 _FACTORS = (0.88, 1.14, 0.77, 1.3, 1.14, 1.14)
 """Factors on the threshold that are tried, each on top of the best so far."""
-_TRIAL_UPDATES = 2**25
+_TRIAL_UPDATES = 2**23
 """Neuron updates that one trial may cost; large maps have samples enough in fewer images."""
 _LEAST_IMAGES = 16
 """Images of a trial, however large the population."""
@@ -97,17 +97,30 @@ class NeuronSearch:
         population = quantized.population
         assert isinstance(population, AdaFire)
         timesteps = self._options.timesteps
-        count = self._fire(population, self._images).sum(axis=0, dtype=np.int32)
-        error = count * (population.scale / timesteps).astype(np.float32)
-        error -= self._target[: self._images]
+        spikes = self._fire(population, self._images)
+        count = by_position(spikes.sum(axis=0, dtype=np.int32))
+        scale = np.broadcast_to(population.scale / timesteps, (1, *population.shape))
+        error = count * by_position(scale).astype(np.float32)
+        error -= by_position(self._target[: self._images])
         top = population.phi * timesteps
         low = -top if population.fire is Fire.SIGNED else 0
-        slope = np.maximum(channel_means((count > low) & (count < top)), _LEAST_SLOPE)
+        moving = np.count_nonzero((count > low) & (count < top), axis=2).sum(axis=0)
+        slope = np.maximum(moving / (count.size / count.shape[1]), _LEAST_SLOPE)
         correction = setting.correction - _STEP * channel_means(error) / slope
-        return channel_means(error**2), correction
+        squares = np.einsum("ncp,ncp->nc", error, error)
+        return squares.mean(axis=0, dtype=np.float64) / error.shape[2], correction
+
+
+def by_position(values: Array) -> Array:
+    """(images, C, …) → (images, C, positions), a view."""
+    return values.reshape(*values.shape[:2], -1)
 
 
 def channel_means(values: Array) -> Float64:
-    """(images, C, …) → (C,)."""
-    means: Float64 = values.mean(axis=(0, *range(2, values.ndim)), dtype=np.float64)
+    """(images, C, …) → (C,).
+
+    Each image is summed along memory in its own precision; only the images are added in float64.
+    """
+    flat = by_position(values)
+    means: Float64 = flat.sum(axis=2).mean(axis=0, dtype=np.float64) / flat.shape[2]
     return means

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from graphs import Sketch
+
+from spikec.backends.reference import ReferenceBackend
+from spikec.compiler.ir import Node, Quantized
+from spikec.compiler.neuron_search import NeuronSearch, channel_means
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.passes.place_neurons import place_neurons
+from spikec.compiler.paths import current_paths
+from spikec.compiler.populations import AdaFire
+from spikec.compiler.quantization import quantize
+
+OPTIONS = CompileOptions(timesteps=8, phi=1, bias_rounds=6)
+CHANNELS = 3
+VMAX = 2**23 - 1
+
+
+def population(options: CompileOptions = OPTIONS) -> tuple[Node, Quantized]:
+    """A Relu of three channels with threshold 1.0 and a step of 0.01."""
+    sketch = Sketch(1, 2, 2).conv("c", CHANNELS, kernel=1).add("r", "Relu").conv("out", 2)
+    graph = place_neurons(options).apply(sketch.graph())
+    weights = np.full((CHANNELS, 1, 1, 1), 1.27, np.float32)
+    graph = graph.mapped(
+        lambda node: node.updated(params={1: weights}) if node.name == "c" else node
+    )
+    neuron = graph["r"].neuron
+    assert neuron is not None
+    node = graph["r"].updated(neuron=replace(neuron, threshold=np.ones(CHANNELS)))
+    quantized = quantize(
+        node, current_paths(graph, "r"), {"x": np.ones((1, 1, 1))}, np.zeros((1, 1, 1)), options
+    )
+    assert np.allclose(quantized.step, 0.01)
+    return node, quantized
+
+
+def searched(
+    current: np.ndarray, target: np.ndarray, options: CompileOptions = OPTIONS
+) -> tuple[AdaFire, np.ndarray, np.ndarray]:
+    """The population found, and its and the untouched one's squared error per channel."""
+    node, quantized = population(options)
+
+    def fire(trial: AdaFire, images: int) -> np.ndarray:
+        backend = ReferenceBackend()
+        return backend.fire(trial, current[:, :images], options.timesteps, VMAX).spikes
+
+    def error(chosen: AdaFire) -> np.ndarray:
+        mean = fire(chosen, len(target)).sum(axis=0) * chosen.scale / options.timesteps
+        return ((mean - target) ** 2).mean(axis=(0, 2, 3))
+
+    found = NeuronSearch(node, quantized, target, fire, options).run().population
+    assert isinstance(found, AdaFire)
+    assert isinstance(quantized.population, AdaFire)
+    return found, error(found), error(quantized.population)
+
+
+def drives(seed: int = 0, images: int = 12) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0.2, 0.4, (images, CHANNELS, 2, 2))
+
+
+def steady(drive: np.ndarray, timesteps: int = 8) -> np.ndarray:
+    return np.repeat(np.rint(drive / 0.01).astype(np.int32)[None], timesteps, axis=0)
+
+
+def test_a_shift_between_program_and_network_is_taken_back() -> None:
+    drive = drives()
+    shift = np.array([0.15, -0.1, 0.0]).reshape(3, 1, 1)
+    target = np.maximum(drive + shift, 0).astype(np.float32)
+    found, after, before = searched(steady(drive), target)
+    assert (after[:2] < 0.5 * before[:2]).all()
+    moved = (8 * found.bias + found.initial).reshape(3)
+    assert moved[0] > moved[2] > moved[1]
+
+
+def test_charge_that_comes_too_early_is_waited_for() -> None:
+    drive = drives(images=24)
+    wave = np.array([4, 4, 4, 4, -4, -4, -4, -4]).reshape(8, 1, 1, 1, 1) * 0.3
+    uneven = np.rint((drive[None] + wave) / 0.01).astype(np.int32)
+    target = np.maximum(drive, 0).astype(np.float32)
+    found, after, before = searched(uneven, target)
+    assert (after < 0.6 * before).all()
+    assert (found.initial < 0).all()
+
+
+def test_no_channel_is_made_worse() -> None:
+    drive = drives(3)
+    target = np.maximum(drive, 0).astype(np.float32)
+    _, after, before = searched(steady(drive), target)
+    assert (after <= before + 1e-12).all()
+
+
+def test_a_window_never_waits() -> None:
+    options = CompileOptions(timesteps=8, phi=1, windowed=True)
+    drive = drives(4)
+    found, _, _ = searched(steady(drive), np.maximum(drive, 0).astype(np.float32), options)
+    assert (found.initial > -(found.threshold // 2)).all()
+
+
+def test_no_rounds_leave_the_integers_alone() -> None:
+    drive = drives(5)
+    options = CompileOptions(timesteps=8, phi=1, bias_rounds=0)
+    found, after, before = searched(steady(drive), np.zeros_like(drive, np.float32), options)
+    assert np.array_equal(after, before)
+    assert not found.bias.any()
+
+
+def test_channel_means_are_means_over_images_and_positions() -> None:
+    values = np.random.default_rng(6).normal(0, 1, (5, 3, 4, 2)).astype(np.float32)
+    assert np.allclose(channel_means(values), values.mean(axis=(0, 2, 3)), rtol=1e-6)
