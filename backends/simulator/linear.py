@@ -40,32 +40,30 @@ class PreparedConnection:
     Attributes:
         kernels: One per factor.
         exponent: Left shift of the result.
-        source: Shape of a source frame.
-        target: Shape of a resulting frame.
+        shapes: Shape of a frame after each kernel.
         frames: Frames per block.
     """
 
     kernels: tuple[Kernel, ...]
     exponent: int
-    source: Shape
-    target: Shape
+    shapes: tuple[Shape, ...]
     frames: int
 
     def add_to(self, current: Int32, payloads: Array, *, fresh: bool) -> None:
         """Add the connection's sums to ``current``, or store them if it is ``fresh``.
 
         Args:
-            current: (frames, *target).
-            payloads: (frames, *source).
+            current: (frames, *shapes[-1]).
+            payloads: (frames, *source shape).
             fresh: Whether ``current`` holds nothing yet.
         """
         for start in range(0, len(payloads), self.frames):
             block = payloads[start : start + self.frames]
-            for kernel in self.kernels:
-                block = kernel(block)
+            for kernel, shape in zip(self.kernels, self.shapes, strict=True):
+                block = kernel(block).reshape(len(block), *shape)
             goal = current[start : start + self.frames]
             sums = goal if fresh else np.empty_like(goal)
-            np.copyto(sums, block.reshape(goal.shape), casting="unsafe")
+            np.copyto(sums, block, casting="unsafe")
             if self.exponent:
                 np.left_shift(sums, self.exponent, out=sums)
             if not fresh:
@@ -91,7 +89,7 @@ def prepare(connection: Connection, source: Shape, payload: tuple[int, int]) -> 
         kernels.append(kernel)
         frame_bytes = max(frame_bytes, size)
     frames = max(1, PATCH_BYTES // frame_bytes)
-    return PreparedConnection(tuple(kernels), connection.exponent, source, shapes[-1], frames)
+    return PreparedConnection(tuple(kernels), connection.exponent, shapes[1:], frames)
 
 
 def _sum_type(interval: Interval) -> np.dtype[np.generic]:
