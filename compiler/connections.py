@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikec.compiler.arrays import Int8, Int32, frozen
+from spikec.compiler.arrays import Int8, Int32, freeze_array, freeze_numbers
+from spikec.compiler.errors import ProgramError, Where
 from spikec.compiler.populations import Shape
 
 
@@ -26,7 +27,7 @@ class Dense:
     weights: Int8
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", frozen(self.weights, np.int8))
+        _freeze(self, (), "weights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class Conv:
     groups: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", frozen(self.weights, np.int8))
+        _freeze(self, ("strides", "pads", "dilations", "groups"), "weights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ class ConvTranspose:
     groups: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", frozen(self.weights, np.int8))
+        _freeze(self, ("strides", "pads", "output_padding", "dilations", "groups"), "weights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ class Identity:
     weights: Int8
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", frozen(self.weights, np.int8))
+        _freeze(self, (), "weights")
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,9 @@ class SumPool:
     pads: Shape
     dilations: Shape
 
+    def __post_init__(self) -> None:
+        _freeze(self, ("kernel", "strides", "pads", "dilations"))
+
 
 @dataclass(frozen=True)
 class GlobalSum:
@@ -122,7 +126,7 @@ class Gather:
     indices: Int32
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "indices", frozen(self.indices, np.int32))
+        freeze_array(self, "indices", np.int32, Where(op="Gather"))
 
 
 Factor = Dense | Conv | ConvTranspose | Identity | SumPool | GlobalSum | Gather
@@ -145,7 +149,22 @@ class Connection:
     factors: tuple[Factor, ...]
     exponent: int = 0
 
+    def __post_init__(self) -> None:
+        if not (isinstance(self.source, str) and isinstance(self.sink, str)):
+            raise ProgramError(f"ends {self.source!r} and {self.sink!r} are not names")
+        object.__setattr__(self, "factors", tuple(self.factors))
+        freeze_numbers(self, "exponent", Where(self.name))
+
     @property
     def name(self) -> str:
         """For messages and reports: source→sink."""
         return f"{self.source}→{self.sink}"
+
+
+def _freeze(factor: Factor, numbers: tuple[str, ...], weights: str = "") -> None:
+    """Make the fields whole numbers and frozen int8; ProgramError if they are not."""
+    where = Where(op=type(factor).__name__)
+    for field in numbers:
+        freeze_numbers(factor, field, where)
+    if weights:
+        freeze_array(factor, weights, np.int8, where)

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 
-from spikec.compiler.arrays import Float64, Int32, frozen
+from spikec.compiler.arrays import Float64, Int32, freeze_array, freeze_numbers
+from spikec.compiler.errors import ProgramError, Where
 
 Shape = tuple[int, ...]
+
+Member = TypeVar("Member", bound=StrEnum)
 
 
 class Fire(StrEnum):
@@ -60,8 +64,8 @@ class Input:
     coding: Coding = Coding.DIRECT
 
     def __post_init__(self) -> None:
-        for field in ("scale", "gain", "offset"):
-            object.__setattr__(self, field, frozen(getattr(self, field), np.float64))
+        _freeze(self, ("shape", "bits"), (), ("scale", "gain", "offset"))
+        object.__setattr__(self, "coding", _member(Coding, self.coding, self.name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +95,11 @@ class AdaFire:
     scale: Float64
 
     def __post_init__(self) -> None:
-        for field in ("threshold", "bias", "initial"):
-            object.__setattr__(self, field, frozen(getattr(self, field), np.int32))
-        object.__setattr__(self, "scale", frozen(self.scale, np.float64))
+        _freeze(self, ("shape", "phi"), ("threshold", "bias", "initial"), ("scale",))
+        object.__setattr__(self, "fire", _member(Fire, self.fire, self.name))
+        if not isinstance(self.windowed, bool):
+            problem = f"windowed is {self.windowed!r}, not True or False"
+            raise ProgramError(problem, Where(self.name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +128,8 @@ class MaxPool:
     scale: Float64
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", frozen(self.scale, np.float64))
+        windows = ("shape", "counters", "kernel", "strides", "pads", "dilations")
+        _freeze(self, windows, (), ("scale",))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +149,34 @@ class Readout:
     scale: Float64
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bias", frozen(self.bias, np.int32))
-        object.__setattr__(self, "scale", frozen(self.scale, np.float64))
+        _freeze(self, ("shape",), ("bias",), ("scale",))
 
 
 Population = Input | AdaFire | MaxPool | Readout
+
+
+def _freeze(
+    population: Population,
+    numbers: tuple[str, ...],
+    integers: tuple[str, ...],
+    reals: tuple[str, ...],
+) -> None:
+    """Make the fields whole numbers, frozen int32 and frozen float64, or raise ProgramError."""
+    if not isinstance(population.name, str):
+        raise ProgramError(f"a population's name is {population.name!r}, not text")
+    where = Where(population.name)
+    for field in numbers:
+        freeze_numbers(population, field, where)
+    for field in integers:
+        freeze_array(population, field, np.int32, where)
+    for field in reals:
+        freeze_array(population, field, np.float64, where)
+
+
+def _member(kind: type[Member], value: str, name: str) -> Member:
+    try:
+        return kind(value)
+    except ValueError as error:
+        choices = ", ".join(kind)
+        problem = f"{kind.__name__.lower()} is {value!r}, not one of {choices}"
+        raise ProgramError(problem, Where(name)) from error

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
+from spikec.compiler.arrays import freeze_numbers
+from spikec.compiler.bounds import current_bounds
 from spikec.compiler.connections import Connection
+from spikec.compiler.errors import ProgramError, Where
 from spikec.compiler.populations import Input, Population, Readout, Shape
 from spikec.compiler.preprocessing import Preprocessing
+from spikec.compiler.program_description import FORMAT, Description, Plain, canonical, describe
+from spikec.compiler.program_structure import check_preprocessing, check_structure
+from spikec.compiler.tensor_file import write_tensors
+
+TAIL_OPS = ("Softmax", "LogSoftmax", "Sigmoid", "ArgMax", "Reshape")
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,15 @@ class TailOp:
     shape: Shape = ()
     keepdims: bool = False
 
+    def __post_init__(self) -> None:
+        where = Where(op=str(self.op))
+        if self.op not in TAIL_OPS:
+            raise ProgramError(f"the tail knows {', '.join(TAIL_OPS)} only", where)
+        freeze_numbers(self, "axis", where)
+        freeze_numbers(self, "shape", where)
+        if not isinstance(self.keepdims, bool):
+            raise ProgramError(f"keepdims is {self.keepdims!r}, not True or False", where)
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -42,6 +62,10 @@ class Program:
         tail: Host operators behind the read-out.
         preprocessing: How raw inputs become the model's inputs; None: they already are.
         provenance: Where the program comes from; no part of the digest.
+
+    Raises:
+        ProgramError: It breaks the integer contract; names the population or connection.
+        BoundError: A current cannot be proved to stay below 2^31; names the population.
     """
 
     populations: tuple[Population, ...]
@@ -55,6 +79,16 @@ class Program:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "provenance", MappingProxyType(dict(self.provenance)))
+        for name in ("populations", "connections", "tail"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("timesteps", "membrane_bits"):
+            freeze_numbers(self, name, Where())
+        texts = (self.target, *self.provenance.keys(), *self.provenance.values())
+        if not all(isinstance(text, str) for text in texts):
+            raise ProgramError("target and provenance must be text")
+        check_structure(self)
+        check_preprocessing(self.preprocessing)
+        current_bounds(self)
 
     @property
     def vmax(self) -> int:
@@ -71,11 +105,38 @@ class Program:
         """The read-out population."""
         return next(p for p in self.populations if isinstance(p, Readout))
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all but the provenance, hexadecimal; equal digests mean equal runs."""
+        return self._description.digest
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file; equal programs give equal bytes.
+
+        Raises:
+            OutputFileError: It cannot be written; what was there before is unchanged.
+        """
+        description = self._description
+        provenance: Plain = dict(self.provenance)
+        document: Plain = {
+            "format": FORMAT,
+            "digest": description.digest,
+            "checksum": hashlib.sha256(canonical(provenance).encode()).hexdigest(),
+            "program": description.values,
+            "provenance": provenance,
+        }
+        write_tensors(path, description.arrays, canonical(document))
+
+    @property
+    def _description(self) -> Description:
+        names = ("timesteps", "membrane_bits", "target", "tail", "preprocessing")
+        return describe(self, {name: getattr(self, name) for name in names})
+
     def population(self, name: str) -> Population:
         """The population of that name; KeyError if there is none."""
         return self._by_name[name]
 
-    @property
+    @cached_property
     def _by_name(self) -> dict[str, Population]:
         return {population.name: population for population in self.populations}
 

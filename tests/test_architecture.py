@@ -30,12 +30,13 @@ from source_tree import (
 
 # A compiler module imports only from its own line and the lines above it.
 COMPILER_LAYERS = (
-    ("errors", "arrays"),
+    ("errors", "arrays", "tensor_file"),
     ("preprocessing", "populations", "connections"),
     ("options",),
     ("fixed_point", "ir"),
-    ("program", "geometry", "structure", "program_structure", "program_description"),
-    ("program_file", "bounds", "simulation"),
+    ("structure", "geometry", "bounds", "program_structure", "program_description"),
+    ("program",),
+    ("program_file", "simulation"),
     ("ops",),
     ("paths", "path_scales", "channels", "tail"),
     ("quantization", "integers", "mmse", "frontier"),
@@ -65,7 +66,7 @@ LIBRARIES = {
     "onnx": "spikec.compiler.frontend",
     "onnxslim": "spikec.compiler.frontend.simplify",
     "onnxruntime": "spikec.compiler.ann",
-    "safetensors": "spikec.compiler.program_file",
+    "safetensors": "spikec.compiler.tensor_file",
     "typer": "spikec.runtime.cli",
     "rich": "spikec.runtime.cli",
     "google": "spikec.compiler.frontend",  # protobuf

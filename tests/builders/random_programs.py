@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from spikec.compiler.arrays import Array
@@ -20,6 +21,7 @@ from spikec.compiler.connections import (
     Identity,
     SumPool,
 )
+from spikec.compiler.errors import BoundError
 from spikec.compiler.geometry import factor_shape
 from spikec.compiler.populations import (
     AdaFire,
@@ -270,4 +272,7 @@ def _program(growing: Growing) -> Program:
         growing.hidden(f"hidden{index}")
     growing.readout()
     populations, connections = tuple(growing.populations), tuple(growing.connections)
-    return Program(populations, connections, growing.timesteps, growing.membrane_bits)
+    try:
+        return Program(populations, connections, growing.timesteps, growing.membrane_bits)
+    except BoundError:
+        reject()  # long chains of large weights: rightly refused
