@@ -26,11 +26,11 @@ _STEP = 0.7
 """η: damps a correction whose slope is only estimated."""
 _LEAST_SLOPE = 0.1
 """Bounds the correction of channels in which almost nothing can move."""
-_DELAYS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
+_DELAYS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 """Delays that are tried, in thresholds."""
 _FACTORS = (0.88, 1.14, 0.77, 1.3, 1.14, 1.14)
 """Factors on the threshold that are tried, each on top of the best so far."""
-_TRIAL_UPDATES = 2**23
+_TRIAL_UPDATES = 2**22
 """Neuron updates that one trial may cost; large maps have samples enough in fewer images."""
 _LEAST_IMAGES = 16
 """Images of a trial, however large the population."""
