@@ -13,7 +13,7 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.place_neurons import place_neurons
 from spikec.compiler.paths import current_paths
 from spikec.compiler.populations import AdaFire, Readout
-from spikec.compiler.quantization import quantize, with_bias
+from spikec.compiler.quantization import Setting, quantize, with_setting
 
 OPTIONS = CompileOptions(timesteps=8, phi=4)
 
@@ -86,17 +86,49 @@ def test_bias_and_initial_potential_add_up_to_the_real_bias_and_half_a_threshold
     assert (np.abs(total * quantized.step - 8 * quantized.bias) <= 0.5001 * quantized.step).all()
 
 
-def test_another_bias_changes_nothing_but_bias_and_initial_potential() -> None:
+def other_setting(factor: float, delay: float, correction: float) -> tuple[AdaFire, AdaFire]:
+    """The population of the residual block before and after a setting."""
     graph, quantized, _ = quantized_residual()
     node = with_threshold(graph, "out", np.linspace(0.5, 1.5, 4))
-    other = with_bias(node, quantized, quantized.bias + 0.25, OPTIONS)
-    before, after = quantized.population, other.population
-    assert isinstance(before, AdaFire)
-    assert isinstance(after, AdaFire)
-    assert np.array_equal(before.threshold, after.threshold)
+    setting = Setting(np.full(4, factor), np.full(4, delay), np.full(4, correction))
+    other = with_setting(node, quantized, setting, OPTIONS)
     assert other.connections == quantized.connections
+    assert isinstance(quantized.population, AdaFire)
+    assert isinstance(other.population, AdaFire)
+    return quantized.population, other.population
+
+
+def test_a_correction_moves_nothing_but_bias_and_initial_potential() -> None:
+    before, after = other_setting(1.0, 0.0, 0.25)
+    step = before.scale / before.threshold
+    assert np.array_equal(before.threshold, after.threshold)
     moved = 8 * (after.bias - before.bias) + after.initial - before.initial
-    assert (np.abs(moved * quantized.step - 8 * 0.25) <= 1.001 * quantized.step).all()
+    assert (np.abs(moved * step - 8 * 0.25) <= 1.001 * step).all()
+
+
+def test_a_delay_lowers_the_start_and_returns_the_charge_over_the_run() -> None:
+    before, after = other_setting(1.0, 2.0, 0.0)
+    assert np.array_equal(before.threshold, after.threshold)
+    lowered = before.initial - after.initial
+    assert (np.abs(lowered - 2 * before.threshold) <= 8).all()
+    assert (np.abs(8 * (after.bias - before.bias) - lowered) <= 1).all()
+
+
+def test_a_factor_scales_threshold_and_start() -> None:
+    before, after = other_setting(0.5, 0.0, 0.0)
+    assert (np.abs(after.threshold - before.threshold / 2) <= 1).all()
+    assert np.allclose(after.scale / after.threshold, before.scale / before.threshold)
+    remainder = before.initial - before.threshold // 2
+    assert np.array_equal(after.initial, after.threshold // 2 + remainder)
+
+
+def test_settings_are_combined_channel_by_channel() -> None:
+    ours = Setting.neutral(3)
+    other = Setting(np.full(3, 2.0), np.full(3, 1.0), np.full(3, 0.5))
+    mixed = ours.where(np.array([True, False, True]), other)
+    assert mixed.factor.tolist() == [2.0, 1.0, 2.0]
+    assert mixed.delay.tolist() == [1.0, 0.0, 1.0]
+    assert mixed.correction.tolist() == [0.5, 0.0, 0.5]
 
 
 def test_a_read_out_has_one_scale_for_all_classes() -> None:
