@@ -48,6 +48,7 @@ COMPILER_LAYERS = (
     ("lower",),
     ("invariants",),
     ("passes",),
+    ("report",),
     ("pipeline",),
 )
 BACKENDS_MAY_IMPORT = {

@@ -72,9 +72,7 @@ def test_the_read_out_has_the_networks_mean_on_the_calibration_images(loaded: Lo
 
 
 def test_equal_seeds_give_equal_programs(loaded: Loaded) -> None:
-    first, again, other = (
-        compiled(loaded, seed=seed, calibration_images=16) for seed in (0, 0, 1)
-    )
+    first, again, other = (compiled(loaded, seed=seed, calibration_images=16) for seed in (0, 0, 1))
     assert first.digest == again.digest
     assert first.digest != other.digest
 
