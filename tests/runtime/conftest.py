@@ -11,7 +11,7 @@ import pytest
 
 from spikec.backends.base import BackendRun, ConnectionCounts, PopulationCounts
 from spikec.compiler.arrays import Array
-from spikec.compiler.connections import Connection, Dense
+from spikec.compiler.connections import Connection, Dense, Gather
 from spikec.compiler.populations import AdaFire, Fire, Input, Readout
 from spikec.compiler.program import Program
 
@@ -42,6 +42,21 @@ def dense_program(timesteps: int = 4, phi: int = 3) -> Program:
             Connection("hidden", "scores", (Dense(W2),)),
         ),
         timesteps=timesteps,
+    )
+
+
+def program_with_output(*shape: int) -> Program:
+    """3 inputs → 4 plain neurons → read-outs of this shape, all weights 1."""
+    program = dense_program()
+    number = math.prod(shape)
+    spread = Gather(np.arange(number, dtype=np.int32).reshape(shape))
+    ones = Dense(np.ones((number, 4), np.int8))
+    axes = [1] * len(shape)
+    readout = Readout("scores", shape, np.zeros(axes, np.int32), np.ones(axes))
+    return replace(
+        program,
+        populations=(*program.populations[:-1], readout),
+        connections=(program.connections[0], Connection("hidden", "scores", (ones, spread))),
     )
 
 
@@ -128,6 +143,11 @@ def make_program() -> Callable[..., Program]:
         return replace(dense_program(timesteps, phi), **changes)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def with_output() -> Callable[..., Program]:
+    return program_with_output
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.errors import InputError
-from spikec.compiler.populations import Coding, Input, Readout
+from spikec.compiler.populations import Coding, Input
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program, TailOp
 from spikec.runtime.encode import class_scores, decode, decode_steps, model_inputs, quantise, tail
@@ -18,11 +18,6 @@ MakeProgram = Callable[..., Program]
 
 def with_input(program: Program, population: Input) -> Program:
     return replace(program, populations=(population, *program.populations[1:]))
-
-
-def with_readout(program: Program, *shape: int) -> Program:
-    readout = Readout("scores", shape, np.zeros([1] * len(shape), np.int32), np.ones([1]))
-    return replace(program, populations=(*program.populations[:-1], readout))
 
 
 def test_input_integers_are_the_clipped_rounded_affine_map(program: Program) -> None:
@@ -116,14 +111,14 @@ def test_the_tail_is_what_onnx_says(make_program: MakeProgram) -> None:
     assert kept.shape == (2, 1)
 
 
-def test_an_output_with_one_long_axis_classifies(program: Program) -> None:
-    scores = class_scores(with_readout(program, 5, 1, 1), np.zeros((2, 4, 5, 1, 1)))
+def test_an_output_with_one_long_axis_classifies(with_output: MakeProgram) -> None:
+    scores = class_scores(with_output(5, 1, 1), np.zeros((2, 4, 5, 1, 1)))
     assert scores is not None
     assert scores.shape == (2, 4, 5)
-    assert class_scores(with_readout(program, 5, 2, 2), np.zeros((2, 5, 2, 2))) is None
+    assert class_scores(with_output(5, 2, 2), np.zeros((2, 5, 2, 2))) is None
 
 
-def test_a_single_output_is_two_classes_split_at_zero(program: Program) -> None:
-    scores = class_scores(with_readout(program, 1), np.array([[0.5], [-0.5]]))
+def test_a_single_output_is_two_classes_split_at_zero(with_output: MakeProgram) -> None:
+    scores = class_scores(with_output(1), np.array([[0.5], [-0.5]]))
     assert scores is not None
     assert np.argmax(scores, axis=-1).tolist() == [1, 0]

@@ -165,19 +165,19 @@ def test_ratios_compare_every_snn_with_every_ann(program: Program) -> None:
 
 
 def test_macs_of_pooled_grouped_and_residual_paths_are_those_of_the_ann() -> None:
-    ones = np.ones(1)
+    ones = np.ones((1, 1, 1))
     grouped = Conv(np.ones((4, 1, 3, 3), np.int8), (1, 1), (1, 1, 1, 1), (1, 1), groups=2)
+    twice = Gather(np.arange(36, dtype=np.int32).reshape(4, 3, 3) % 18)
     program = Program(
         populations=(
             Input("pixels", (2, 6, 6), 8, ones, ones, 0 * ones),
             MaxPool("pool", (2, 3, 3), (2, 6, 6), (2, 2), (2, 2), (0,) * 4, (1, 1), ones),
-            Readout("out", (4, 3, 3), np.zeros(1, np.int32), ones),
+            Readout("out", (4, 3, 3), np.zeros((1, 1, 1), np.int32), ones),
         ),
         connections=(
             Connection("pixels", "pool", ()),
             Connection("pixels", "out", (SumPool((2, 2), (2, 2), (0,) * 4, (1, 1)), grouped)),
-            Connection("pool", "out", (Gather(np.arange(36).reshape(4, 3, 3) % 18),
-                                       Identity(np.ones(4, np.int8)))),
+            Connection("pool", "out", (twice, Identity(np.ones(4, np.int8)))),
         ),
         timesteps=2,
     )  # fmt: skip

@@ -13,7 +13,6 @@ from onnx import TensorProto, helper
 from spikec.backends.base import Backend
 from spikec.compiler.arrays import Array
 from spikec.compiler.errors import InputError, ModelFileError, OptionError
-from spikec.compiler.populations import Readout
 from spikec.compiler.program import Program, TailOp
 from spikec.runtime.encode import quantise
 from spikec.runtime.evaluate import among_top, ann_classes, evaluate
@@ -86,10 +85,8 @@ def test_the_tail_of_the_model_does_not_change_its_class(
     assert report.ann_accuracy == pytest.approx(expected)
 
 
-def test_a_single_sigmoid_output_is_split_at_one_half(make_program: Callable[..., Program]) -> None:
-    program = make_program()
-    readout = Readout("scores", (1,), np.zeros(1, np.int32), np.ones(1))
-    program = replace(program, populations=(*program.populations[:-1], readout))
+def test_a_single_sigmoid_output_is_split_at_one_half(with_output: Callable[..., Program]) -> None:
+    program = with_output(1)
     logits = np.array([[0.4], [-0.1]])
     assert ann_classes(program, logits).tolist() == [1, 0]
     sigmoid = replace(program, tail=(TailOp("Sigmoid"),))
@@ -207,13 +204,12 @@ def test_labels_that_do_not_fit_are_refused_before_the_run(
 
 
 def test_labels_of_a_program_that_does_not_classify_are_refused(
-    program: Program, plain_loops: Backend, images: Array, labels: Array
+    with_output: Callable[..., Program], plain_loops: Backend, images: Array, labels: Array
 ) -> None:
-    readout = Readout("map", (2, 3), np.zeros((1, 1), np.int32), np.ones((1, 1)))
-    maps = replace(program, populations=(*program.populations[:-1], readout))
+    maps = with_output(2, 3)
     with pytest.raises(InputError, match="one score per class") as caught:
         evaluate(maps, images, labels, backend=plain_loops)
-    assert caught.value.where.node == "map"
+    assert caught.value.where.node == "scores"
 
 
 def test_no_images_and_empty_batches_are_refused(
