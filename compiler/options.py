@@ -16,6 +16,7 @@ _RANGES = {
     "calibration_images": (1, 1_000_000),
     "bias_rounds": (0, 100),
     "memory_bytes": (2**20, 2**50),
+    "seed": (0, 2**32 - 1),
 }
 """Smallest and largest value of each numeric option. Payloads and weights are one byte on the
 chips that the integer contract has in mind; a run of more than 4096 steps is no inference."""

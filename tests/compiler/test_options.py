@@ -22,6 +22,7 @@ from spikec.compiler.populations import Fire
         ("membrane_bits", 33),
         ("calibration_images", 0),
         ("bias_rounds", -1),
+        ("seed", -1),
     ],
 )
 def test_an_option_out_of_range_is_refused_by_name_and_value(name: str, value: Any) -> None:
