@@ -32,8 +32,9 @@ _FACTORS = (0.88, 1.14, 0.77, 1.3, 1.14, 1.14)
 """Factors on the threshold that are tried, each on top of the best so far."""
 _TRIAL_UPDATES = 2**22
 """Neuron updates that one trial may cost; large maps have samples enough in fewer images."""
-_LEAST_IMAGES = 16
-"""Images of a trial, however large the population."""
+_TRIAL_IMAGES = 16
+_TRIAL_SAMPLES = 2**14
+"""A trial runs on at least so many images, or on as many as give so many samples per channel."""
 
 FireOn = Callable[[AdaFire, int], Array]
 """(population, images) → its payloads on so many calibration images, (T, images, *shape)."""
@@ -72,8 +73,11 @@ class NeuronSearch:
         return with_setting(self._node, self._quantized, self._best, self._options)
 
     def _trial_images(self) -> int:
-        updates = self._options.timesteps * int(np.prod(self._node.known_shape()))
-        return min(len(self._target), max(_LEAST_IMAGES, _TRIAL_UPDATES // updates))
+        channels, *spatial = self._node.known_shape()
+        positions = int(np.prod(spatial, dtype=int))
+        updates = self._options.timesteps * channels * positions
+        least = min(_TRIAL_IMAGES, -(-_TRIAL_SAMPLES // positions))
+        return min(len(self._target), max(least, _TRIAL_UPDATES // updates))
 
     def _may_wait(self) -> bool:
         """A window waits anyway; a signed neuron would take the missing charge for a value."""
