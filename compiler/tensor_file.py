@@ -17,6 +17,10 @@ KEY = "spikec"
 """The one metadata key: with several, equal contents give different bytes."""
 
 
+POINTER = b"version https://git-lfs"
+"""How the text begins that stands for a large file in a repository."""
+
+
 def write_tensors(path: str | os.PathLike[str], arrays: Mapping[str, Array], text: str) -> None:
     """Write the file beside its place, then put it there in one step.
 
@@ -65,12 +69,15 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Array], str]:
         size = _size(Path(path))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ProgramFileError(f"cannot be read: {reason}", where) from error
-    if size is None:
-        raise ProgramFileError("this is no file", where)
-    if size == 0:
-        raise ProgramFileError("the file is empty", where)
+        raise ProgramFileError(f"cannot be read: {reason}", where, "check the path") from error
     hint = "make it again with 'spikec compile'"
+    if size is None:
+        raise ProgramFileError("this is no file", where, "name a program, a file")
+    if size == 0:
+        raise ProgramFileError("the file is empty", where, hint)
+    with open(name, "rb") as stream:
+        if stream.read(len(POINTER)) == POINTER:
+            raise ProgramFileError("this is a git-LFS pointer", where, "run: git lfs pull")
     try:
         with safe_open(name, framework="np") as file:
             text = (file.metadata() or {}).get(KEY)

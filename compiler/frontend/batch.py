@@ -79,7 +79,12 @@ def _sample_shape(value: onnx.ValueInfoProto, given: Sequence[int] | None) -> tu
         known is None or known == length for known, length in zip(stated[1:], shape, strict=True)
     )
     if (stated and not agrees) or not shape:
-        raise ShapeError(f"the input's shape is {_text(value)}, not (batch, {shape})", where)
+        wanted = ", ".join(map(str, ("N", *shape)))
+        raise ShapeError(
+            f"the model's input has shape {_text(value)}, not ({wanted})",
+            where,
+            "leave --input-shape out, or let it agree with the file",
+        )
     return shape
 
 

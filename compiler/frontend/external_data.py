@@ -63,7 +63,8 @@ def _external_bytes(tensor: TensorProto, folder: Path | None) -> bytes:
             content = bytes(stream.read(length))
     except (OSError, ValueError) as error:
         raise ModelFileError(
-            f"its external data '{location}' cannot be read: {error}",
+            f"its external data '{location}' cannot be read: "
+            f"{getattr(error, 'strerror', None) or error}",
             where,
             "put the data file beside the model",
         ) from error

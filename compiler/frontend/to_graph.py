@@ -78,7 +78,11 @@ def _convert(source: Source, emit: Emit, used: set[str], *, unsure: bool) -> Com
 
 def _refuse(source: Source) -> None:
     op_of(Node(source.name, source.op))
-    raise UnsupportedOpError("this operator is of a foreign domain", source.where)
+    raise UnsupportedOpError(
+        "this operator is of a foreign domain",
+        source.where,
+        "export the network with the operators of ONNX itself",
+    )
 
 
 def _operands_known(source: Source) -> bool:
