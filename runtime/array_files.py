@@ -30,7 +30,7 @@ _DAMAGE: tuple[type[Exception], ...] = (
 def split_array_name(spec: str) -> tuple[str, str | None]:
     """The path and the array's name out of ``file.npz:array``; no name if none is given."""
     path, colon, name = spec.rpartition(":")
-    if colon and path.lower().endswith(".npz") and not Path(spec).exists():
+    if colon and path.lower().endswith((".npz", ".npy")) and not Path(spec).exists():
         return path, name
     return spec, None
 
@@ -51,6 +51,9 @@ def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
     with _named(file):
         if _is_archive(file):
             array = _from_npz(file, name)
+        elif name is not None:
+            problem = f"holds one array without a name, not {name!r}"
+            raise InputError(problem, Where(file=str(file)), f"leave the name out: {file.name}")
         else:
             array = np.load(file, mmap_mode="r", allow_pickle=False)
     if array.dtype.kind not in "buif":
@@ -86,7 +89,7 @@ def _named(file: Path) -> Iterator[None]:
         raise
     except _DAMAGE as error:
         where = Where(file=str(file))
-        if "Object arrays" in str(error):
+        if "bject" in str(error):  # "Object arrays cannot…", "…: Python objects in dtype"
             hint = "save the array with a numeric type; objects are never unpickled"
             raise InputError("holds Python objects", where, hint) from error
         hint = "write it again with numpy.save or numpy.savez, and check that it is complete"

@@ -10,9 +10,17 @@ import numpy as np
 
 from spikec.backends.simulator import SimulatorBackend
 from spikec.compiler.arrays import Array
-from spikec.compiler.errors import CompileError, UnsupportedModelError
-from spikec.compiler.frontend.load import load_graph
+from spikec.compiler.errors import (
+    CalibrationError,
+    CompileError,
+    InputError,
+    ShapeError,
+    UnsupportedModelError,
+    Where,
+)
+from spikec.compiler.frontend.load import Loaded, load_graph
 from spikec.compiler.frontend.model_file import ModelLike
+from spikec.compiler.ir import INPUT
 from spikec.compiler.options import CompileOptions, firing_rule
 from spikec.compiler.pipeline import Progress, compile_graph, convert
 from spikec.compiler.preprocessing import Preprocessing
@@ -98,8 +106,10 @@ def compiled(
     try:
         if preprocessing is not None:
             calibration = _preprocessed(calibration, preprocessing)
-        shape = input_shape or _shape_of(calibration)
-        loaded = load_graph(model, input_shape=shape, simplified=simplify)
+        if input_shape is None:
+            loaded = _loaded_for(model, _shape_of(calibration), simplify=simplify)
+        else:
+            loaded = load_graph(model, input_shape=input_shape, simplified=simplify)
         return compile_graph(
             loaded,
             calibration,
@@ -108,10 +118,26 @@ def compiled(
             preprocessing=preprocessing,
             progress=progress,
         )
+    except (CalibrationError, InputError):  # of the calibration inputs, not of the model's file
+        raise
     except CompileError as error:
         if name:
             error.in_file(name)
         raise
+
+
+def _loaded_for(model: ModelLike, shape: tuple[int, ...] | None, *, simplify: bool) -> Loaded:
+    """The model, read for calibration inputs of this shape; CalibrationError if they disagree."""
+    try:
+        return load_graph(model, input_shape=shape, simplified=simplify)
+    except ShapeError as error:
+        if shape is None or error.where.op != INPUT:
+            raise
+        raise CalibrationError(
+            f"calibration inputs do not fit: {error.problem}",
+            Where(error.where.node, INPUT),
+            "check the array's name, and layout and size of the images",
+        ) from error
 
 
 def check_model(

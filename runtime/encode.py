@@ -13,8 +13,13 @@ from spikec.compiler.program import Program, TailOp
 from spikec.runtime.preprocess import Raw, check_numeric, preprocess
 
 
-def model_inputs(program: Program, raw: Raw) -> Float32:
+def model_inputs(program: Program, raw: Raw, first: int = 0) -> Float32:
     """What the model reads, float32 (images, *input shape): raw inputs after preprocessing.
+
+    Args:
+        program: Its preprocessing, if any, is applied.
+        raw: A batch.
+        first: Number of its first image, for errors.
 
     Raises:
         InputError: Type, shape or values do not fit; names the input population.
@@ -24,7 +29,7 @@ def model_inputs(program: Program, raw: Raw) -> Float32:
             inputs = preprocess(raw, program.preprocessing)
         else:
             inputs = _as_one_array(raw)
-        _check(program, inputs)
+        _check(program, inputs, first)
     except InputError as error:
         if error.where.node is None:
             error.where = Where(program.input.name, file=error.where.file)
@@ -115,7 +120,7 @@ def _as_one_array(raw: Raw) -> Array:
     )
 
 
-def _check(program: Program, inputs: Array) -> None:
+def _check(program: Program, inputs: Array, first: int = 0) -> None:
     population = program.input
     where = Where(population.name)
     frames = population.coding is Coding.FRAMES
@@ -132,7 +137,9 @@ def _check(program: Program, inputs: Array) -> None:
     if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
         finite = np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
         raise InputError(
-            f"image {int(np.argmin(finite))} holds NaN or infinity", where, "remove such images"
+            f"image {first + int(np.argmin(finite))} holds NaN or infinity",
+            where,
+            "remove such images",
         )
 
 

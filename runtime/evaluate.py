@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,11 @@ from spikec.runtime.session import Progress, Session, batch_size_for
 if TYPE_CHECKING:
     from spikec.compiler.frontend.model_file import ModelLike
 
-RunModel = Callable[[Float32], Array]
-"""Model inputs of a batch → the ANN's outputs."""
+Classify = Callable[[Float32], Int64]
+"""Model inputs of a batch → the classes that the ANN predicts."""
+
+
+SAME_MODEL = "give the model that this program was compiled from"
 
 
 def evaluate(
@@ -65,7 +69,7 @@ def evaluate(
         raise OptionError(f"batch size is {batch_size}", hint="use 1 or more")
     if len(inputs) == 0:
         raise InputError("there are no images", Where(program.input.name))
-    scorer = _Scorer(program, _checked(program, inputs, labels), _runner(ann))
+    scorer = _Scorer(program, _checked(program, inputs, labels), _classifier(program, ann))
     session = Session(program, backend)
     size = batch_size or batch_size_for(program)
     for start in range(0, len(inputs), size):
@@ -82,7 +86,7 @@ class _Scorer:
     Attributes:
         program: What is run.
         labels: All labels, or None.
-        ann: Runs the ANN, or None.
+        ann: Classifies by the ANN, or None.
         images: Number seen.
         right: Correct images after each step, (T,).
         top5: Images whose label is among the five highest scores after T steps.
@@ -93,7 +97,7 @@ class _Scorer:
 
     program: Program
     labels: Int64 | None
-    ann: RunModel | None
+    ann: Classify | None
     images: int = 0
     right: Int64 = field(default_factory=lambda: np.zeros(1, np.int64))
     top5: int = 0
@@ -103,7 +107,7 @@ class _Scorer:
 
     def take(self, session: Session, raw: Raw) -> None:
         """Run one batch and add it to the sums."""
-        inputs = model_inputs(self.program, raw)
+        inputs = model_inputs(self.program, raw, self.images)
         run = session.run_model_inputs(inputs)
         batch = tuple(layer.summed() for layer in layer_counts(self.program, run))
         self.layers = (
@@ -123,7 +127,7 @@ class _Scorer:
         classes = np.argmax(scores, axis=-1)
         ann = None
         if self.ann is not None:
-            ann = ann_classes(self.program, self.ann(inputs))
+            ann = self.ann(inputs)
             self.agreed += int((ann == classes[:, -1]).sum())
         if labels is not None:
             self.right = self.right + (classes == labels[:, None]).sum(axis=0)
@@ -156,7 +160,7 @@ def ann_classes(program: Program, outputs: Array) -> Int64:
         raise InputError(
             f"the model has {flat.shape[1]} outputs per image, the program has {expected}",
             Where(program.readout.name),
-            "give the model that this program was compiled from",
+            SAME_MODEL,
         )
     if expected == 1:
         return np.asarray(flat[:, 0] > (0.5 if "Sigmoid" in ops else 0), np.int64)
@@ -186,20 +190,32 @@ def _checked(
     return checked_labels(labels, len(inputs), classes)
 
 
-def _runner(ann: ModelLike | None) -> RunModel | None:
+def _classifier(program: Program, ann: ModelLike | None) -> Classify | None:
+    """The ANN, loaded once, as a function; its errors name its file."""
     if ann is None:
         return None
     # onnxruntime takes a moment to import, and is needed only here.
     from spikec.compiler.ann import OnnxSession, run_model
 
     file = str(ann) if isinstance(ann, str | Path) else None
-    try:
+    with _naming(file):
         session = OnnxSession(ann)
+        if len(session.inputs) != 1:
+            raise InputError(f"the model has {len(session.inputs)} inputs", hint=SAME_MODEL)
+
+    def classes(inputs: Float32) -> Int64:
+        with _naming(file):
+            return ann_classes(program, run_model(session, inputs, len(inputs)))
+
+    return classes
+
+
+@contextmanager
+def _naming(file: str | None) -> Iterator[None]:
+    try:
+        yield
     except CompileError as error:
-        raise error.in_file(file) if file else error from None
-    if len(session.inputs) != 1:
-        raise InputError(f"the model has {len(session.inputs)} inputs", Where(file=file))
-    return lambda inputs: run_model(session, inputs, len(inputs))
+        raise error.in_file(file) if file else error from error.__cause__
 
 
 def _report(

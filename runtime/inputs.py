@@ -148,7 +148,6 @@ def _check_range(labels: Int64, classes: int | None) -> None:
 
 
 def _folder(folder: Path, layout: str) -> ImageFiles:
-    layout = _image_layout(folder, layout)
     subfolders = sorted(path for path in folder.iterdir() if path.is_dir())
     groups = [_images_in(each) for each in subfolders]
     if any(groups):
@@ -163,7 +162,7 @@ def _folder(folder: Path, layout: str) -> ImageFiles:
         numbers = _class_numbers(names)
         return ImageFiles(
             tuple(image for _, images in kept for image in images),
-            layout,
+            _image_layout(folder, layout),
             tuple(n for n, (_, images) in zip(numbers, kept, strict=True) for _ in images),
             tuple(names),
         )
@@ -174,7 +173,7 @@ def _folder(folder: Path, layout: str) -> ImageFiles:
             Where(file=str(folder)),
             f"images end in {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
-    return ImageFiles(tuple(images), layout)
+    return ImageFiles(tuple(images), _image_layout(folder, layout))
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -18,13 +18,10 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     On any error the file beside is removed, and what stood at ``path`` before is untouched.
 
     Raises:
-        OutputFileError: The folder is missing or not writable, ``path`` is a folder, or the disk
-            is full.
+        OutputFileError: The folder is missing or not writable, ``path`` is a folder or a device,
+            or the disk is full.
     """
-    target = Path(path)
-    where = Where(file=str(target))
-    if target.is_dir():
-        raise OutputFileError("this is a folder", where, "name a file in it")
+    target, where = _target(path), Where(file=os.fspath(path))
     beside: Path | None = None
     try:
         beside = _empty_file(target)
@@ -41,10 +38,7 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Raise OutputFileError now, not after an hour of work, if ``path`` cannot be written."""
-    target = Path(path)
-    where = Where(file=str(target))
-    if target.is_dir():
-        raise OutputFileError("this is a folder", where, "name a file in it")
+    target, where = _target(path), Where(file=os.fspath(path))
     try:
         _empty_file(target).unlink()
     except OSError as error:
@@ -52,6 +46,27 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise OutputFileError(
             f"cannot be written: {reason}", where, "choose another path with --output"
         ) from error
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """Where the file goes, behind links; OutputFileError where something else stands."""
+    name = os.fspath(path)
+    where = Where(file=name)
+    if not name:
+        raise OutputFileError("the path of the output is empty", hint="name a file with --output")
+    try:
+        target = Path(name).resolve()  # a link stays a link
+        if target.is_dir():
+            raise OutputFileError("this is a folder", where, "name a file in it")
+        # Renaming over a device would remove it.
+        if target.exists() and not target.is_file():
+            raise OutputFileError("this is no regular file", where, "choose another path")
+    except (OSError, ValueError, RuntimeError) as error:  # a null byte; a loop of links
+        reason = getattr(error, "strerror", None) or error
+        raise OutputFileError(
+            f"cannot be written: {reason}", where, "choose another path with --output"
+        ) from error
+    return target
 
 
 def _empty_file(target: Path) -> Path:

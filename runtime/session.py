@@ -9,7 +9,7 @@ import numpy as np
 
 from spikec.backends.base import Backend, BackendRun
 from spikec.compiler.arrays import Array, Float32, Int64
-from spikec.compiler.errors import InputError, OptionError, Where
+from spikec.compiler.errors import OptionError, Where
 from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program
 from spikec.runtime.counts import LayerCounts, layer_counts
@@ -78,13 +78,14 @@ class Session:
             progress: Told of finished images.
 
         Raises:
-            InputError: Inputs that do not fit the program; an unknown name in ``record``.
+            InputError: Inputs that do not fit the program.
+            OptionError: An unknown name in ``record``.
         """
         recorded = self._checked_names(record)
         size = batch_size_for(self.program)
         runs = []
         for start in range(0, max(1, len(inputs)), size):
-            batch = model_inputs(self.program, inputs[start : start + size])
+            batch = model_inputs(self.program, inputs[start : start + size], start)
             runs.append(self.run_model_inputs(batch, recorded))
             if progress is not None:
                 progress(min(start + size, len(inputs)), len(inputs))
@@ -95,13 +96,13 @@ class Session:
         return self.backend.run(self.program, quantise(self.program, inputs), record=record)
 
     def _checked_names(self, record: Collection[str]) -> frozenset[str]:
-        names = {population.name for population in self.program.populations}
+        names = [population.name for population in self.program.populations]
         wanted = {record} if isinstance(record, str) else set(record)
-        for name in sorted(wanted - names):
-            raise InputError(
+        for name in sorted(wanted.difference(names)):
+            raise OptionError(
                 "no population of the program has this name",
                 Where(name),
-                f"its populations are {', '.join(sorted(names))}",
+                f"its populations are {', '.join(names)}",
             )
         return frozenset(wanted)
 

@@ -9,6 +9,7 @@ import typer
 
 from spikec.compiler.errors import CompileError, ModelFileError
 from spikec.runtime.cli.console import print_json, print_table
+from spikec.runtime.cli.failure import error_dict
 from spikec.runtime.cli.options import AsJson, sizes
 from spikec.runtime.report import Json, Row
 
@@ -35,11 +36,11 @@ def check(
         if isinstance(finding, ModelFileError):  # no model, so no nodes to list
             raise finding
     if as_json:
-        listed = [_finding(finding) for finding in findings]
+        listed: list[Json] = [error_dict(finding) for finding in findings]
         print_json({"model": model, "convertible": not findings, "findings": listed})
     elif findings:
         print_table(
-            f"{model}: {len(findings)} nodes cannot be converted",
+            f"{model}: {_number(len(findings))} cannot be converted",
             ("node", "operator", "problem", "way out"),
             _rows(findings),
             text_columns=4,
@@ -50,13 +51,8 @@ def check(
         raise typer.Exit(1)
 
 
-def _finding(finding: CompileError) -> Json:
-    return {
-        "node": finding.where.node,
-        "op": finding.where.op,
-        "problem": finding.problem,
-        "hint": finding.hint,
-    }
+def _number(findings: int) -> str:
+    return "1 node" if findings == 1 else f"{findings} nodes"
 
 
 def _rows(findings: Sequence[CompileError]) -> list[Row]:

@@ -16,7 +16,14 @@ from spikec.compiler.errors import CalibrationError, InputError
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.runtime.cli.console import print_json, print_pairs, progress_bars, remark
-from spikec.runtime.cli.options import ArrayName, AsJson, at_least_one, preprocessing, sizes
+from spikec.runtime.cli.options import (
+    ArrayName,
+    AsJson,
+    at_least_one,
+    errors_in,
+    preprocessing,
+    sizes,
+)
 from spikec.runtime.inputs import ImageFiles, open_inputs
 from spikec.runtime.output import check_writable
 
@@ -94,7 +101,7 @@ def compile_command(
     check_writable(output)
     raw = _calibration(calibration, array, steps, (images or DEFAULT_IMAGES, seed))
     started = time.monotonic()
-    with progress_bars("steps") as bars:
+    with errors_in(calibration, array), progress_bars("steps") as bars:
         program = compile_model(
             model,
             raw,
@@ -128,7 +135,7 @@ def _calibration(
     try:
         source = open_inputs(spec, steps.layout if steps else "", array)
     except InputError as error:
-        raise CalibrationError(error.problem, error.where, error.hint) from error
+        raise CalibrationError(error.problem, error.where, error.hint) from error.__cause__
     if not isinstance(source, ImageFiles):
         return source
     number, seed = draw

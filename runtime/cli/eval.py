@@ -17,6 +17,7 @@ from spikec.runtime.cli.options import (
     InputFile,
     ProgramFile,
     at_least_one,
+    errors_in,
 )
 from spikec.runtime.inputs import ImageFiles, checked_labels, first_images, open_inputs, read_labels
 from spikec.runtime.report import (
@@ -65,15 +66,15 @@ def eval_command(
     """  # noqa: D301
     from spikec.compiler.program_file import load
     from spikec.runtime.cost_tables import load_cost_table
-    from spikec.runtime.evaluate import evaluate
+    from spikec.runtime.evaluate import evaluate, number_of_classes
 
     at_least_one(limit, "--limit")
     tables = tuple(load_cost_table(name) for name in costs or ())
     loaded = load(program)
     layout = loaded.preprocessing.layout if loaded.preprocessing else ""
     source = open_inputs(inputs, layout, array)
-    classes = _labels(labels, source, inputs)
-    with progress_bars("images") as bars:
+    classes = _labels(labels, source, inputs, number_of_classes(loaded))
+    with errors_in(inputs, array), progress_bars("images") as bars:
         bars.start("eval")
         report = evaluate(
             loaded,
@@ -85,24 +86,28 @@ def eval_command(
             progress=lambda done, total: bars.stage("eval", done, total),
             cost_tables=tables,
         )
+    if classes is None:
+        remark("no labels are given: no accuracy, only counts and, with --ann, agreement")
     if as_json:
         print_json(report.to_dict())
     else:
         _print(report)
 
 
-def _labels(spec: str | None, source: Array | ImageFiles, inputs: str) -> Int64 | None:
+def _labels(
+    spec: str | None, source: Array | ImageFiles, inputs: str, classes: int | None
+) -> Int64 | None:
     """Labels of all images, from a file (``:array`` alone names one in the input's file)."""
     if spec is not None:
         if spec.startswith(":"):
             spec = split_array_name(inputs)[0] + spec
         try:
-            return checked_labels(read_labels(spec), len(source))
+            return checked_labels(read_labels(spec), len(source), classes)
         except CompileError as error:
             raise error.in_file(spec) from None
     if isinstance(source, ImageFiles) and source.classes is not None:
-        return checked_labels(source.classes, len(source))
-    remark("no labels are given: no accuracy, only counts and, with --ann, agreement")
+        with errors_in(inputs):
+            return checked_labels(source.classes, len(source), classes)
     return None
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Annotated
 
 import typer
 
-from spikec.compiler.errors import OptionError
+from spikec.compiler.errors import CalibrationError, InputError, OptionError
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.runtime.preprocess import check_preprocessing
 
@@ -25,6 +27,15 @@ InputFile = Annotated[
     str,
     typer.Argument(metavar="INPUT", help="file.npy, file.npz:array, an image, a folder of images."),
 ]
+
+
+@contextmanager
+def errors_in(file: str, array: str | None = None) -> Iterator[None]:
+    """Errors of inputs that name no file speak of this one, or of an array in it."""
+    try:
+        yield
+    except (CalibrationError, InputError) as error:
+        raise error.in_file(f"{file}:{array}" if array else file) from error.__cause__
 
 
 def numbers(text: str | None, option: str) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from spikec.runtime.cli.options import (
     InputFile,
     ProgramFile,
     at_least_one,
+    errors_in,
 )
 from spikec.runtime.output import check_writable, written_beside
 from spikec.runtime.report import FIRING, quantity
@@ -55,7 +56,7 @@ def run_command(
     layout = loaded.preprocessing.layout if loaded.preprocessing else ""
     source = first_images(open_inputs(inputs, layout, array), limit)
     check_writable(output)
-    with progress_bars("images") as bars:
+    with errors_in(inputs, array), progress_bars("images") as bars:
         bars.start("run")
         result = session.run(source, spikes or (), lambda done, n: bars.stage("run", done, n))
     with written_beside(output) as beside, beside.open("wb") as stream:

@@ -17,7 +17,7 @@ from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.runtime import compile as compiling
 from spikec.runtime import session as sessions
-from spikec.runtime.cli import app
+from spikec.runtime.cli.application import app
 from spikec.runtime.cli.options import numbers, one_or_two, preprocessing
 from spikec.runtime.inspection import program_dict
 
@@ -158,7 +158,7 @@ def test_run_refuses_an_unknown_layer_and_leaves_no_file(
 ) -> None:
     output = tmp_path / "out.npz"
     result = spikec("run", net, f"{images_file}:x", "-o", output, "--spikes", "conv9")
-    fails(result, 1, "conv9", "hidden")
+    fails(result, 2, "conv9", "hidden")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images.npz", "net.spikec"]
 
 

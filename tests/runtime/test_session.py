@@ -94,7 +94,7 @@ def test_only_recorded_populations_have_spikes(
 def test_an_unknown_layer_is_refused_by_name(
     program: Program, plain_loops: Backend, images: Array
 ) -> None:
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(OptionError) as caught:
         run(program, images, plain_loops, ["conv1"])
     assert caught.value.where.node == "conv1"
     assert "hidden" in caught.value.hint
