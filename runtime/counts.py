@@ -13,6 +13,9 @@ from spikec.compiler.arrays import Int64
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Population, Readout
 from spikec.compiler.program import Program
 
+FIRING = ("adafire", "max_pool")
+"""Kinds of population that emit spikes; the input emits pixels, the read-out nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class LayerCounts:
@@ -88,6 +91,13 @@ class LayerCounts:
             name: getattr(self, name) + getattr(other, name) for name in _ARRAYS
         }
         return replace(self, images=self.images + other.images, **sums)
+
+
+def mean_firing_rate(layers: Sequence[LayerCounts]) -> float:
+    """Spikes per neuron and step over all layers that fire; 0 if there are none."""
+    firing = [layer for layer in layers if layer.kind in FIRING]
+    updates = sum(layer.neuron_updates for layer in firing)
+    return sum(int(layer.spikes.sum()) for layer in firing) / updates if updates else 0.0
 
 
 _ARRAYS = tuple(field.name for field in fields(LayerCounts) if field.type == "Int64")

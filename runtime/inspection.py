@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.connections import Connection
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Population, Readout
+from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.runtime.counts import kind_of
 from spikec.runtime.operations import activation_bits, connection_macs
-from spikec.runtime.report import Json, Row, quantity
+from spikec.runtime.report import Json
+from spikec.runtime.tables import Row, quantity
 
-POPULATION_HEADER: Row = (
-    "population",
-    "kind",
-    "fire",
-    "shape",
-    "neurons",
-    "φ",
-    "bits",
-    "θ",
-    "b",
-    "v0",
-    "scale",
+POPULATION_HEADER: Row = ("population", "kind", "fire", "shape", "neurons", "φ", "bits")
+PARAMETER_HEADER: Row = ("population", "θ", "b", "v0", "scale")
+CONNECTION_HEADER: Row = ("connection", "factors", "weights", "zero", "e", "MACs")
+LEGEND = (
+    "bits: of an ANN's activation with as many levels as a population has spike counts; θ "
+    "threshold, b bias, v0 initial membrane, from the smallest to the largest; scale: real value "
+    "of one spike, or of one unit of the read-out; e: currents are shifted left by e bits"
 )
-CONNECTION_HEADER: Row = ("connection", "factors", "weights", "zero", "2^e", "MACs")
 
 
 def program_dict(program: Program) -> dict[str, Json]:
@@ -56,14 +53,55 @@ def head_rows(program: Program) -> list[Row]:
         ("neurons", f"{neurons:,}"),
         ("MACs of the ANN", quantity(macs)),
         ("tail", ", ".join(op.op for op in program.tail) or "none"),
-        ("preprocessing", str(program.preprocessing or "none")),
+        ("preprocessing", _steps(program.preprocessing)),
     ]
-    return rows + [(name, str(value)) for name, value in program.provenance.items()]
+    return rows + [
+        (name.replace("_", " "), _plain(value)) for name, value in program.provenance.items()
+    ]
+
+
+def _steps(preprocessing: Preprocessing | None) -> str:
+    """The steps that do something, in words."""
+    if preprocessing is None:
+        return "none"
+    default = Preprocessing()
+    steps = [
+        f"{name} {_listed(getattr(preprocessing, name))}"
+        for name in ("layout", "resize", "crop", "scale", "mean", "std")
+        if getattr(preprocessing, name) != getattr(default, name)
+    ]
+    return ", ".join(steps) or "none"
+
+
+def _listed(value: object) -> str:
+    if isinstance(value, tuple):
+        return "/".join(map(_listed, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: str) -> str:
+    """JSON objects and lists as words between commas, anything else as it is."""
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return value
+    match parsed:
+        case dict():
+            return ", ".join(f"{name.replace('_', ' ')} {each}" for name, each in parsed.items())
+        case list():
+            return "; ".join(map(str, parsed)) or "none"
+        case _:
+            return value
 
 
 def population_rows(program: Program) -> list[Row]:
     """One row per population under POPULATION_HEADER."""
     return [_population_row(program, population) for population in program.populations]
+
+
+def parameter_rows(program: Program) -> list[Row]:
+    """One row per population under PARAMETER_HEADER: from the smallest to the largest."""
+    return [_parameter_row(population) for population in program.populations]
 
 
 def connection_rows(program: Program) -> list[Row]:
@@ -82,16 +120,10 @@ def connection_rows(program: Program) -> list[Row]:
 
 
 def _population_row(program: Program, population: Population) -> Row:
-    fire, phi, theta, bias, initial, bits = ("",) * 6
-    match population:
-        case AdaFire():
-            fire = f"{population.fire}{', windowed' if population.windowed else ''}"
-            phi, theta = str(population.phi), _span(population.threshold)
-            bias, initial = _span(population.bias), _span(population.initial)
-        case Readout():
-            bias = _span(population.bias)
-        case Input() | MaxPool():
-            pass
+    fire, phi, bits = "", "", ""
+    if isinstance(population, AdaFire):
+        fire = f"{population.fire}{', windowed' if population.windowed else ''}"
+        phi = str(population.phi)
     if not isinstance(population, Readout):
         bits = str(activation_bits(program, population.name))
     return (
@@ -102,11 +134,20 @@ def _population_row(program: Program, population: Population) -> Row:
         f"{math.prod(population.shape):,}",
         phi,
         bits,
-        theta,
-        bias,
-        initial,
-        _span(population.scale),
     )
+
+
+def _parameter_row(population: Population) -> Row:
+    theta, bias, initial = "", "", ""
+    match population:
+        case AdaFire():
+            theta, bias = _span(population.threshold), _span(population.bias)
+            initial = _span(population.initial)
+        case Readout():
+            bias = _span(population.bias)
+        case Input() | MaxPool():
+            pass
+    return (population.name, theta, bias, initial, _span(population.scale))
 
 
 def _population(program: Program, population: Population) -> Json:

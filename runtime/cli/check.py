@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from spikec.compiler.errors import CompileError, ModelFileError
-from spikec.runtime.cli.console import print_json, print_table
+from spikec.runtime.cli.console import print_json, print_note
 from spikec.runtime.cli.failure import error_dict
 from spikec.runtime.cli.options import AsJson, sizes
-from spikec.runtime.report import Json, Row
+from spikec.runtime.report import Json
 
 
 def check(
@@ -39,12 +39,8 @@ def check(
         listed: list[Json] = [error_dict(finding) for finding in findings]
         print_json({"model": model, "convertible": not findings, "findings": listed})
     elif findings:
-        print_table(
-            f"{model}: {_number(len(findings))} cannot be converted",
-            ("node", "operator", "problem", "way out"),
-            _rows(findings),
-            text_columns=4,
-        )
+        print(f"{model}: {_number(len(findings))} cannot be converted")
+        _print(findings)
     else:
         print(f"{model}: every node can be converted")
     if findings:
@@ -55,5 +51,15 @@ def _number(findings: int) -> str:
     return "1 node" if findings == 1 else f"{findings} nodes"
 
 
-def _rows(findings: Sequence[CompileError]) -> list[Row]:
-    return [(f.where.node or "", f.where.op or "", f.problem, f.hint) for f in findings]
+def _print(findings: Sequence[CompileError]) -> None:
+    """Each problem once, with its way out, and the nodes that have it, one in a line."""
+    groups: dict[tuple[str, str], list[CompileError]] = {}
+    for finding in findings:
+        groups.setdefault((finding.problem, finding.hint), []).append(finding)
+    for (problem, hint), members in groups.items():
+        print()
+        print_note(problem)
+        for finding in members:
+            print(f"  {finding.where.op or ''} '{finding.where.node or ''}'")
+        if hint:
+            print_note(f"hint: {hint}", indent=2)

@@ -13,6 +13,7 @@ import typer
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.errors import CalibrationError, InputError
+from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.runtime.cli.console import print_json, print_pairs, progress_bars, remark
@@ -151,6 +152,12 @@ def _warnings(program: Program) -> list[str]:
     return [str(warning) for warning in found]
 
 
+def _payloads(program: Program) -> str:
+    """φ of the firing populations: one number, or the smallest and the largest."""
+    found = sorted({p.phi for p in program.populations if isinstance(p, AdaFire)})
+    return " … ".join(map(str, dict.fromkeys((found[0], found[-1])))) if found else "none"
+
+
 def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> None:
     size = os.path.getsize(output)
     neurons = sum(int(np.prod(population.shape)) for population in program.populations)
@@ -174,6 +181,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
             ("program", f"{output} ({size:,} bytes)"),
             ("digest", program.digest[:16]),
             ("time steps T", str(program.timesteps)),
+            ("largest payload φ", _payloads(program)),
             ("populations", f"{len(program.populations)} with {neurons:,} neurons"),
             ("connections", str(len(program.connections))),
             ("compiled in", f"{seconds:.1f} s"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,12 +22,19 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from spikec.runtime.report import Json, Row
+from spikec.runtime.report import Json
+from spikec.runtime.tables import Row
 
 PATIENCE_SECONDS = 60.0
 """Work that takes longer than this is announced."""
 
-_WIDTH_IN_A_FILE = 160
+_WIDTH_IN_A_FILE = 100
+
+_NARROWEST_NAME = 12
+"""Characters of a name that stay on one line."""
+
+_WIDEST_HEADING = 16
+"""Characters of a column of numbers; a longer heading goes on in the next line."""
 
 
 def print_json(content: Json) -> None:
@@ -35,18 +44,42 @@ def print_json(content: Json) -> None:
 
 
 def print_table(title: str, header: Row, rows: Sequence[Row], text_columns: int = 1) -> None:
-    """A table on stdout; all columns but the first few are numbers and stand to the right."""
-    table = Table(box=None)
-    for index, name in enumerate(header):
+    """A table on stdout; all columns but the first few are numbers and stand to the right.
+
+    Names are folded where the terminal is narrow; numbers never are, nor cut off.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=any(header))
+    widths = [max(len(row[index]) for row in rows) for index in range(len(header))]
+    for index, (name, width) in enumerate(zip(header, widths, strict=True)):
         text = index < text_columns
-        table.add_column(escape(name), justify="left" if text else "right", no_wrap=not text)
+        table.add_column(
+            escape(name if text else _in_lines(name)),
+            justify="left" if text else "right",
+            overflow="fold",
+            no_wrap=not text,
+            min_width=min(width, _NARROWEST_NAME) if text else width,
+            vertical="bottom",
+        )
     for row in rows:
         table.add_row(*map(escape, row))
     console = _stdout()
     # Not as the table's title, which is broken to the width of the table.
     console.print(escape(title), style="bold", soft_wrap=True)
+    # A table that needs more goes past the edge of the terminal instead of losing digits.
+    headings = [max(map(len, _in_lines(name).splitlines()), default=0) for name in header]
+    least = (max(c.min_width or 0, w) for c, w in zip(table.columns, headings, strict=True))
+    console.width = max(console.width, sum(least) + 2 * len(header))
     console.print(table)
     console.print()
+
+
+def _in_lines(heading: str) -> str:
+    return "\n".join(textwrap.fill(line, _WIDEST_HEADING) for line in heading.splitlines())
+
+
+def print_note(text: str, indent: int = 0) -> None:
+    """A paragraph on stdout, broken between words."""
+    _stdout().print(Padding(escape(text), (0, 0, 0, indent), expand=False))
 
 
 def print_pairs(rows: Sequence[Row]) -> None:

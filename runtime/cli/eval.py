@@ -9,7 +9,14 @@ import typer
 from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.errors import CompileError
 from spikec.runtime.array_files import split_array_name
-from spikec.runtime.cli.console import print_json, print_pairs, print_table, progress_bars, remark
+from spikec.runtime.cli.console import (
+    print_json,
+    print_note,
+    print_pairs,
+    print_table,
+    progress_bars,
+    remark,
+)
 from spikec.runtime.cli.options import (
     ArrayName,
     AsJson,
@@ -20,16 +27,20 @@ from spikec.runtime.cli.options import (
     errors_in,
 )
 from spikec.runtime.inputs import ImageFiles, checked_labels, first_images, open_inputs, read_labels
-from spikec.runtime.report import (
-    ENERGY_HEADER,
+from spikec.runtime.report import Report
+from spikec.runtime.tables import (
+    LAYER_DETAILS_HEADER,
     LAYER_HEADER,
-    Report,
-    energy_rows,
+    LAYER_LEGEND,
+    TERM_HEADER,
+    estimate_header,
+    estimate_rows,
     layer_energy_rows,
     layer_rows,
-    ratio_rows,
+    left_out,
     step_rows,
     summary_rows,
+    term_rows,
 )
 
 
@@ -55,9 +66,14 @@ def eval_command(
         list[str] | None,
         typer.Option(metavar="TABLE", help="Cost table: a name or a TOML file; may be repeated."),
     ] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also every term and layer of the estimates.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate PROGRAM on INPUT: accuracy at every step, firing rates, operations, energy.
+
+    A folder with one subfolder of images per class holds its own labels.
 
     \b
     spikec eval net.spikec data.npz:test_x --labels data.npz:test_y
@@ -91,7 +107,7 @@ def eval_command(
     if as_json:
         print_json(report.to_dict())
     else:
-        _print(report)
+        _print(report, details=details)
 
 
 def _labels(
@@ -111,16 +127,21 @@ def _labels(
     return None
 
 
-def _print(report: Report) -> None:
+def _print(report: Report, *, details: bool) -> None:
     print_pairs(summary_rows(report))
-    if report.accuracy_by_step:
-        print_table("accuracy after each step", ("t", "accuracy"), step_rows(report))
-    print_table("counted per image", LAYER_HEADER, layer_rows(report.layers))
+    if rows := step_rows(report) if report.accuracy_by_step else []:
+        print_table("accuracy after each time step, %", ("",) * len(rows[0]), rows)
+    header = LAYER_DETAILS_HEADER if details else LAYER_HEADER
+    print_table("counted per image", header, layer_rows(report.layers, details=details))
+    print_note(LAYER_LEGEND)
+    print()
     for profile in report.energy:
         title = f"energy per image, estimate: {profile.table.title}"
-        print_table(title, ENERGY_HEADER, energy_rows(profile), text_columns=2)
-        names = tuple(estimate.name for estimate in profile.estimates)
-        print_table("by layer", ("layer", *names), layer_energy_rows(profile))
-        if ratios := ratio_rows(profile):
-            print_table("SNN / ANN", ("SNN", "ANN", "ratio"), ratios, text_columns=2)
-        print("left out: " + "; ".join(profile.table.left_out) + "\n")
+        print_table(title, estimate_header(profile), estimate_rows(profile))
+        if details:
+            print_table("its terms", TERM_HEADER, term_rows(profile), text_columns=2)
+            names = tuple(estimate.name for estimate in profile.estimates)
+            print_table("by layer", ("layer", *names), layer_energy_rows(profile))
+        for note in left_out(profile):
+            print_note(note)
+        print()

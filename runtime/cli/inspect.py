@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spikec.runtime.cli.console import print_json, print_pairs, print_table
+from spikec.runtime.cli.console import print_json, print_note, print_pairs, print_table
 from spikec.runtime.cli.options import AsJson, ProgramFile
 
 
@@ -27,9 +27,11 @@ def inspect_command(program: ProgramFile, as_json: AsJson = False) -> None:
         inspection.population_rows(loaded),
         text_columns=4,
     )
+    print_table("parameters", inspection.PARAMETER_HEADER, inspection.parameter_rows(loaded))
     print_table(
         "connections",
         inspection.CONNECTION_HEADER,
         inspection.connection_rows(loaded),
         text_columns=2,
     )
+    print_note(inspection.LEGEND)

@@ -18,9 +18,10 @@ from spikec.runtime.cli.options import (
     at_least_one,
     errors_in,
 )
+from spikec.runtime.counts import FIRING
 from spikec.runtime.output import check_writable, written_beside
-from spikec.runtime.report import FIRING, quantity
 from spikec.runtime.session import Run
+from spikec.runtime.tables import quantity
 
 
 def run_command(

@@ -97,7 +97,14 @@ def test_a_missing_file_is_named(command: str, tmp_path: Path) -> None:
 def test_eval_prints_accuracy_counts_and_estimates(net: Path, images_file: Path) -> None:
     result = spikec("eval", net, f"{images_file}:x", "--labels", f"{images_file}:y")
     assert result.exit_code == 0, result.output
-    for words in ("accuracy", "hidden", "estimate", "no figure", "left out", "ANN, int8"):
+    for words in ("accuracy", "hidden", "estimate", "+ without", "left out", "ANN, int8"):
+        assert words in result.stdout
+    assert "no figure" not in result.stdout
+
+
+def test_eval_prints_terms_and_layers_on_request(net: Path, images_file: Path) -> None:
+    result = spikec("eval", net, f"{images_file}:x", "--labels", ":y", "--details")
+    for words in ("no figure", "by layer", "rations", "total (estimate)"):
         assert words in result.stdout
 
 
@@ -193,6 +200,7 @@ def test_check_lists_every_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     table = spikec("check", "net.onnx")
     assert table.exit_code == 1
     assert "2 nodes cannot be converted" in table.stdout
+    assert table.stdout.count("cannot be converted\n  Erf 'a'\n  Erf 'b'\n  hint: use Relu") == 1
     content = json.loads(spikec("check", "net.onnx", "--json").stdout)
     assert [finding["node"] for finding in content["findings"]] == ["a", "b"]
     assert not content["convertible"]

@@ -43,6 +43,18 @@ def test_a_table_in_a_file_keeps_its_title_on_one_line(capsys: pytest.CaptureFix
     assert lines[0] == "a title that is longer than the table"
 
 
+def test_a_narrow_terminal_folds_names_and_cuts_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_WIDTH_IN_A_FILE", 30)
+    numbers = tuple(f"{n:,} … {2 * n:,}" for n in (123_456, 234_567, 345_678))
+    console.print_table("", ("layer", "a", "b", "c"), [("/layer1/layer1.0/conv1/Conv", *numbers)])
+    out = capsys.readouterr().out
+    assert all(number in out for number in numbers)
+    letters = "".join(line.split("  ")[0].strip() for line in out.splitlines()[2:])
+    assert letters == "/layer1/layer1.0/conv1/Conv"
+
+
 def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_table("[bold]", ("a[0]",), [("[red]/layer1[1]",)])
     out = capsys.readouterr().out

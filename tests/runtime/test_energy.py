@@ -15,7 +15,8 @@ from spikec.runtime.cost_tables import TABLES, load_cost_table
 from spikec.runtime.counts import LayerCounts
 from spikec.runtime.energy import EnergyProfile, energy_profiles
 from spikec.runtime.operations import activation_bits, connection_macs
-from spikec.runtime.report import energy_dict, energy_rows
+from spikec.runtime.report import energy_dict
+from spikec.runtime.tables import estimate_header, estimate_rows, left_out, term_rows
 
 IMAGES, T = 2, 4
 
@@ -136,14 +137,21 @@ def test_a_term_without_a_figure_says_so_and_is_not_zero(program: Program) -> No
     estimate = loihi.estimate("SNN, active = fired")
     assert estimate.terms[-1].picojoules is None
     assert not estimate.complete
-    rows = [row for row in energy_rows(loihi) if row[1] == "spike transport"]
-    assert all(row[3].startswith("no figure") for row in rows)
+    rows = [row for row in term_rows(loihi) if row[1] == "spike transport"]
+    assert rows
+    assert all(row[3] == "no figure" for row in rows)
+    (total_row,) = (row for row in estimate_rows(loihi) if row[0] == estimate.name)
+    assert total_row[1].endswith(" +")
+    assert left_out(loihi)[0] == "+ without spike transport (hops need a placement on cores)"
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_total_is_an_estimate_and_says_what_is_left_out(program: Program, table: str) -> None:
     found = profile(program, table)
-    assert all("estimate" in row[3] for row in energy_rows(found) if row[1] == "total")
+    totals = [row for row in term_rows(found) if row[1].startswith("total")]
+    assert len(totals) == len(found.estimates)
+    assert all("estimate" in row[1] for row in totals)
+    assert "static" in left_out(found)[-1]
     assert energy_dict(found)["status"] == "estimate"
     assert any("static" in text for text in found.table.left_out)
     assert all(figure.source for figure in found.table.figures.values())
@@ -162,6 +170,17 @@ def test_ratios_compare_every_snn_with_every_ann(program: Program) -> None:
     assert len(ratios) == 3 * 2
     assert not profile(program, "loihi1_2018").ratios()  # another technology is no yardstick
     assert all(ratio == pytest.approx(s.total_pj / a.total_pj) for s, a, ratio in ratios)
+
+
+def test_a_row_of_an_estimate_holds_its_ratio_to_every_ann(program: Program) -> None:
+    found = profile(program, "cmos45_int8")
+    header, rows = estimate_header(found), estimate_rows(found)
+    assert header[2:] == ("÷ ANN, int8", "÷ ANN, as many bits as the spike count")
+    snn = total(program, "cmos45_int8", "SNN, unary")
+    ratio = snn / total(program, "cmos45_int8", "ANN, int8")
+    assert rows[0][0] == "SNN, unary"
+    assert float(rows[0][2]) == pytest.approx(ratio, rel=5e-3)
+    assert rows[-1][2:] == ("", "")
 
 
 def test_macs_of_pooled_grouped_and_residual_paths_are_those_of_the_ann() -> None:

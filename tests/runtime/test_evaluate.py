@@ -11,13 +11,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from spikec.backends.base import Backend
+from spikec.compiler import ann
 from spikec.compiler.arrays import Array
 from spikec.compiler.errors import InputError, ModelFileError, OptionError
 from spikec.compiler.program import Program, TailOp
 from spikec.runtime.encode import quantise
 from spikec.runtime.evaluate import among_top, ann_classes, evaluate
 from spikec.runtime.inputs import ImageFiles
-from spikec.runtime.report import joules, layer_rows, quantity, summary_rows
+from spikec.runtime.tables import joules, layer_rows, quantity, step_rows, summary_rows
 
 FLOAT = TensorProto.FLOAT
 WEIGHTS = np.array([[1.0, -0.5], [0.3, 0.2], [-0.7, 0.4]], np.float32)
@@ -63,11 +64,11 @@ def test_accuracy_at_every_step_equals_a_plain_loop(
 def test_agreement_and_ann_accuracy_equal_the_float_model(
     program: Program, plain_loops: Backend, images: Array, labels: Array
 ) -> None:
-    ann = (images @ WEIGHTS).argmax(axis=1)
+    float_classes = (images @ WEIGHTS).argmax(axis=1)
     snn = plain_loops.run(program, quantise(program, images)).readout[:, -1].argmax(axis=1)
     report = evaluate(program, images, labels, linear_model(), plain_loops, batch_size=7)
-    assert report.ann_accuracy == pytest.approx((ann == labels).mean())
-    assert report.agreement == pytest.approx((ann == snn).mean())
+    assert report.ann_accuracy == pytest.approx((float_classes == labels).mean())
+    assert report.agreement == pytest.approx((float_classes == snn).mean())
     assert 0 < report.agreement < 1
 
 
@@ -239,9 +240,48 @@ def test_rows_show_what_was_measured(
     report = evaluate(program, images, labels, linear_model(), plain_loops)
     assert [name for name, _ in summary_rows(report)] == [
         *("images", "time steps T", "accuracy", "accuracy of the ANN"),
-        *("agreement with the ANN", "spikes per neuron and step", "backend", "program"),
+        *("agreement with the ANN", "firing rate", "saturated updates", "backend", "program"),
     ]
-    assert [row[0] for row in layer_rows(report.layers)] == ["pixels", "hidden", "scores"]
+    rows = layer_rows(report.layers)
+    assert [row[0] for row in rows] == ["pixels", "hidden", "scores", "total"]
+    assert rows[-1][2:] == (*rows[1][2:4], *rows[2][4:6], rows[1][6])
+
+
+@pytest.mark.parametrize(
+    ("timesteps", "first", "columns", "number"),
+    [
+        (1, "t = 1", 1, 1),
+        (4, "t = 1 … 4", 4, 1),
+        (20, "t = 1 … 8", 8, 3),
+        (130, "t = 1 … 22", 8, 6),
+    ],
+)
+def test_accuracy_stands_eight_steps_in_a_row_and_ends_with_the_last(
+    program: Program, plain_loops: Backend, images: Array, labels: Array,
+    timesteps: int, first: str, columns: int, number: int,
+) -> None:  # fmt: skip
+    measured = evaluate(program, images, labels, backend=plain_loops)
+    shares = tuple(t / timesteps for t in range(1, timesteps + 1))
+    rows = step_rows(replace(measured, timesteps=timesteps, accuracy_by_step=shares))
+    assert (rows[0][0], len(rows)) == (first, number)
+    assert {len(row) for row in rows} == {columns + 1}
+    assert [text for text in rows[-1] if text][-1] == "100.00"
+
+
+def test_the_ann_is_loaded_once(
+    program: Program, plain_loops: Backend, images: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+
+    class Counted(ann.OnnxSession):
+        def __init__(self, model: onnx.ModelProto) -> None:
+            loaded.append(model)
+            super().__init__(model)
+
+    monkeypatch.setattr(ann, "OnnxSession", Counted)
+    model = linear_model()
+    evaluate(program, images, ann=model, backend=plain_loops, batch_size=4)
+    assert loaded == [model]
 
 
 def test_quantities_and_energies_have_three_digits_and_a_prefix() -> None:
