@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikec.compiler.ann import Ann
-from spikec.compiler.arrays import Array, Float32
+from spikec.compiler.arrays import Array, Float32, Int64
 from spikec.compiler.errors import CalibrationError
 from spikec.compiler.ir import Graph, Node
 
@@ -46,6 +46,11 @@ class Calibration:
         return hashlib.sha256(np.ascontiguousarray(self.images).tobytes()).hexdigest()
 
 
+def drawn(images: int, count: int, seed: int) -> Int64:
+    """Which of so many images are used, in which order: ``count`` of them at most."""
+    return np.random.default_rng(seed).permutation(images)[:count]
+
+
 def selected_images(
     calibration: Array | Iterable[Array], node: Node, count: int, seed: int
 ) -> Float32:
@@ -63,8 +68,7 @@ def selected_images(
     """
     if isinstance(calibration, np.ndarray):
         _check(calibration, node)
-        order = np.random.default_rng(seed).permutation(len(calibration))[:count]
-        images = calibration[order]
+        images = calibration[drawn(len(calibration), count, seed)]
     else:
         images = _first_of(calibration, node, count)
     if not np.isfinite(images).all():

@@ -10,6 +10,7 @@ import numpy as np
 
 from spikec.backends.simulator import SimulatorBackend
 from spikec.compiler.arrays import Array
+from spikec.compiler.calibration import drawn
 from spikec.compiler.errors import (
     CalibrationError,
     CompileError,
@@ -105,7 +106,7 @@ def compiled(
     name = _file_name(model)
     try:
         if preprocessing is not None:
-            calibration = _preprocessed(calibration, preprocessing)
+            calibration = _preprocessed(calibration, preprocessing, options)
         if input_shape is None:
             loaded = _loaded_for(model, _shape_of(calibration), simplify=simplify)
         else:
@@ -162,16 +163,22 @@ def check_model(
 
 
 def _preprocessed(
-    calibration: Array | Iterable[Array], preprocessing: Preprocessing
+    calibration: Array | Iterable[Array], preprocessing: Preprocessing, options: CompileOptions
 ) -> Array | Iterable[Array]:
-    if isinstance(calibration, np.ndarray):
-        return preprocess(calibration, preprocessing)
+    """What the model reads for the calibration images that are used.
+
+    Of an array only those are preprocessed: as float32 the whole of it may exceed the memory.
+    """
+    if isinstance(calibration, np.ndarray) and calibration.ndim:
+        used = drawn(len(calibration), options.calibration_images, options.seed)
+        return [preprocess(calibration[used], preprocessing)]
     return (preprocess(batch, preprocessing) for batch in calibration)
 
 
 def _shape_of(calibration: Array | Iterable[Array]) -> tuple[int, ...] | None:
-    """Shape of one calibration input, if they are an array."""
-    return tuple(calibration.shape[1:]) if isinstance(calibration, np.ndarray) else None
+    """Shape of one calibration input, if it is known without reading an iterator."""
+    first = calibration[0] if isinstance(calibration, list) and calibration else calibration
+    return tuple(first.shape[1:]) if isinstance(first, np.ndarray) else None
 
 
 def _file_name(model: object) -> str:

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from spikec.compiler.arrays import Array
+from spikec.compiler.errors import InputError, OptionError
+from spikec.compiler.preprocessing import Preprocessing
+from spikec.runtime import compile as compiling
+from spikec.runtime.compile import compile_model
+from spikec.runtime.preprocess import Raw
+
+STEPS = Preprocessing(scale=1 / 255, mean=(0.5,), std=(0.25,), layout="hwc")
+PHOTOS = np.random.default_rng(2).integers(0, 256, (60, 6, 5, 3), np.uint8)
+
+
+def convolution() -> onnx.ModelProto:
+    """Input with open height and width → 3×3 convolution → Relu → mean over space."""
+    weights = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], "conv", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["r"], "relu"),
+        helper.make_node("GlobalAveragePool", ["r"], ["y"], "mean"),
+    ]
+    shapes = {"x": ["N", 3, "H", "W"], "y": ["N", 4, 1, 1]}
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
+    graph = helper.make_graph(
+        nodes, "g", ends[:1], ends[1:], [numpy_helper.from_array(weights, "w")]
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def test_raw_calibration_images_give_the_program_of_ready_ones() -> None:
+    ready = ((PHOTOS / np.float32(255) - 0.5) / 0.25).transpose(0, 3, 1, 2).astype(np.float32)
+    options = {"timesteps": 2, "calibration_images": 20, "seed": 3}
+    raw = compile_model(convolution(), PHOTOS, preprocessing=STEPS, **options)
+    expected = compile_model(convolution(), ready, **options)
+    assert raw.preprocessing == STEPS
+    assert expected.preprocessing is None
+    for one, other in zip(raw.populations, expected.populations, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one.scale, other.scale, rtol=1e-5)
+
+
+def test_only_the_calibration_images_that_are_used_are_preprocessed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    def counted(raw: Raw, steps: Preprocessing) -> Array:
+        seen.append(len(raw))
+        raise InputError("seen")
+
+    monkeypatch.setattr(compiling, "preprocess", counted)
+    with pytest.raises(InputError, match="seen"):
+        compile_model(convolution(), PHOTOS, preprocessing=STEPS, calibration_images=7)
+    assert seen == [7]
+
+
+def test_open_axes_are_those_of_the_calibration_inputs() -> None:
+    batches = [PHOTOS.transpose(0, 3, 1, 2).astype(np.float32)]
+    for calibration in (batches[0], batches):
+        program = compile_model(convolution(), calibration, timesteps=1, calibration_images=8)
+        assert program.input.shape == (3, 6, 5)
+
+
+@pytest.mark.parametrize("wrong", [{"timesteps": 0}, {"phi": 0}, {"calibration_images": 0}])
+def test_options_out_of_range_are_refused_before_the_model_is_read(wrong: dict[str, int]) -> None:
+    with pytest.raises(OptionError, match="is 0"):
+        compile_model("absent.onnx", PHOTOS, **wrong)
