@@ -164,11 +164,11 @@ def _check_reachable(program: Structure) -> None:
         if population.name in {c.source for c in program.connections if c.sink in needed}:
             needed.add(population.name)
     for population in program.populations:
-        where = Where(population.name)
         if population.name not in sinks and not isinstance(population, Input):
-            raise ProgramError("no connection leads to it", where)
+            raise ProgramError("no connection leads to it", Where(population.name))
+    for population in program.populations:
         if population.name not in needed:
-            raise ProgramError("no path leads from it to the read-out", where)
+            raise ProgramError("no path leads from it to the read-out", Where(population.name))
 
 
 def check_preprocessing(preprocessing: Preprocessing | None) -> None:

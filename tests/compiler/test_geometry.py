@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_programs import Case, Growing, cases
+
+from spikec.backends.reference.connections import applied, paths
+from spikec.compiler.connections import (
+    Connection,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Factor,
+    Gather,
+    GlobalSum,
+    Identity,
+    SumPool,
+)
+from spikec.compiler.errors import ProgramError
+from spikec.compiler.geometry import connection_shape, factor_shape, fan_out
+from spikec.compiler.populations import Shape
+
+quick = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@quick
+@given(cases())
+def test_fan_out_is_the_number_of_paths_of_a_single_payload(case: Case) -> None:
+    shapes = {population.name: population.shape for population in case.program.populations}
+    for connection in case.program.connections:
+        shape = shapes[connection.source]
+        size = math.prod(shape)
+        singles = np.eye(size, dtype=np.int64).reshape(size, *shape)
+        for nonzero in (False, True):
+            expected = paths(connection, singles, nonzero=nonzero).reshape(shape)
+            np.testing.assert_array_equal(fan_out(connection, shape, nonzero=nonzero), expected)
+
+
+@quick
+@given(st.data())
+def test_shapes_are_those_that_the_reference_computes(data: st.DataObject) -> None:
+    shape = data.draw(st.sampled_from([(2, 5), (3, 4, 6), (4, 1, 1)]))
+    factor = Growing(data.draw).factor(shape)
+    assert factor_shape(factor, shape) == applied(factor, np.ones((1, *shape), np.int64)).shape[1:]
+
+
+def test_fan_out_of_a_3_by_3_convolution_shrinks_at_the_border() -> None:
+    conv = Conv(np.ones((5, 1, 3, 3)), (1, 1), (1, 1, 1, 1), (1, 1))
+    taps = np.array([2, 3, 2])
+    expected = 5 * np.outer(taps, taps)[None]
+    np.testing.assert_array_equal(fan_out(Connection("a", "b", (conv,)), (1, 3, 3)), expected)
+
+
+KERNEL = np.ones((2, 2, 3, 3))
+UNFIT: list[tuple[Factor, Shape]] = [
+    (Dense(np.ones((2, 5))), (2, 2)),
+    (Dense(np.ones(4)), (4,)),
+    (Identity(np.ones(3)), (2, 2)),
+    (Identity(np.ones((2, 2))), (2, 2)),
+    (GlobalSum(), (4,)),
+    (Gather(np.array([4])), (4,)),
+    (Gather(np.array([-2])), (4,)),
+    (SumPool((2,), (1,), (0, 0), (1,)), (2, 4, 4)),
+    (SumPool((2, 2), (0, 1), (0, 0, 0, 0), (1, 1)), (2, 4, 4)),
+    (SumPool((2, 2), (1, 1), (0, 0), (1, 1)), (2, 4, 4)),
+    (SumPool((5, 5), (1, 1), (0, 0, 0, 0), (1, 1)), (2, 4, 4)),
+    (SumPool((2, 2), (1, 1), (0, 0, 0, 0), (4, 4)), (2, 4, 4)),
+    (Conv(KERNEL, (1, 1), (0, 0, 0, 0), (1, 1)), (3, 4, 4)),
+    (Conv(KERNEL, (1, 1), (0, 0, 0, 0), (1, 1)), (2, 16)),
+    (Conv(KERNEL, (1, 1), (0, 0, 0, 0), (1, 1), 0), (2, 4, 4)),
+    (Conv(KERNEL, (1, 1), (0, 0, 0, 0), (1, 1)), (2, 2, 4)),
+    (Conv(KERNEL, (1, 1), (0, -1, 0, 0), (1, 1)), (2, 4, 4)),
+    (Conv(np.ones((2, 2, 2, 2, 2)), (1,) * 3, (0,) * 6, (1,) * 3), (2, 4, 4, 4)),
+    (ConvTranspose(KERNEL, (1, 1), (0, 0, 0, 0), (0, 0), (1, 1)), (3, 4, 4)),
+    (ConvTranspose(KERNEL, (1, 1), (3, 3, 3, 3), (0, 0), (1, 1)), (2, 1, 1)),
+    (ConvTranspose(KERNEL, (1, 1), (0, 0, 0, 0), (-1, 0), (1, 1)), (2, 4, 4)),
+]
+
+
+@pytest.mark.parametrize(("factor", "shape"), UNFIT)
+def test_factors_that_do_not_fit_are_refused(factor: Factor, shape: Shape) -> None:
+    with pytest.raises(ProgramError) as caught:
+        connection_shape(Connection("a", "b", (factor,)), shape)
+    assert (caught.value.where.node, caught.value.where.op) == ("a→b", type(factor).__name__)
