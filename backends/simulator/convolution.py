@@ -21,8 +21,79 @@ PATCH_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
+class RowConv:
+    """A convolution of stride 1: for each row of the kernel, one product with shifted maps.
+
+    All maps of a channel lie in one line. Each row of cells ends in a gap that is wide enough for
+    the padding before and after, each map in a gap of rows, so a tap is a shift of the whole line.
+
+    Attributes:
+        weights: (kernel rows, groups, out per group, in per group · kernel columns), the float
+            type of the sums.
+        window: Kernel, pads and dilations; two spatial axes.
+        source: (C, H, W).
+        target: (out, H', W').
+    """
+
+    weights: Array
+    window: Window
+    source: Shape
+    target: Shape
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows per map and columns per row, gaps included."""
+        axes = zip(
+            self.source[1:], self.target[1:], self.window.before, self.window.after, strict=True
+        )
+        rows, columns = (max(n + max(before, after), out) for n, out, before, after in axes)
+        return rows, columns
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of the shifted maps and the sums of one frame."""
+        lines = self.source[0] * self.window.kernel[1] + 2 * self.target[0]
+        return int(lines * math.prod(self.cells) * self.weights.itemsize)
+
+    def __call__(self, frames: Array) -> Array:
+        """(frames, C, H, W) → (frames, out, H', W'), a view of the product's own axis order."""
+        rows, columns = self.cells
+        length = len(frames) * rows * columns
+        down = self.window.dilations[0] * columns
+        lines = self._shifted(self._line(frames), length + (len(self.weights) - 1) * down)
+        lines = lines.reshape(self.weights.shape[1], self.weights.shape[3], -1)
+        sums: Array = np.matmul(self.weights[0], lines[..., :length])
+        for row in range(1, len(self.weights)):
+            shift = row * down
+            np.add(sums, self.weights[row] @ lines[..., shift : shift + length], out=sums)
+        maps = sums.reshape(self.target[0], len(frames), rows, columns)
+        return maps[:, :, : self.target[1], : self.target[2]].swapaxes(0, 1)
+
+    def _line(self, frames: Array) -> Array:
+        """All maps of each channel in one line, from the padding before the first."""
+        (channels, height, width), (rows, columns) = self.source, self.cells
+        length = len(frames) * rows * columns
+        lead = self.window.before[0] * columns + self.window.before[1]
+        reach = (self.window.reach[0] - 1) * columns + self.window.reach[1] - 1
+        line = np.zeros((channels, length + max(lead, reach)), self.weights.dtype)
+        maps = line[:, lead : lead + length].reshape(channels, len(frames), rows, columns)
+        maps[:, :, :height, :width] = _maps(frames, self.source).swapaxes(0, 1)
+        return line
+
+    def _shifted(self, line: Array, length: int) -> Array:
+        """The line once per column of the kernel, (C, kernel columns, length)."""
+        taps, step = self.window.kernel[1], self.window.dilations[1]
+        if taps == 1:
+            return line[:, None, :length]
+        shifted = np.empty((len(line), taps, length), line.dtype)
+        for tap in range(taps):
+            shifted[:, tap] = line[:, tap * step : tap * step + length]
+        return shifted
+
+
+@dataclass(frozen=True, eq=False)
 class PatchConv:
-    """A convolution whose groups have more than one input channel.
+    """A convolution of any stride: one product with a patch for every output cell.
 
     Attributes:
         weights: (groups, out per group, in per group · taps), the float type of the sums.
@@ -40,21 +111,15 @@ class PatchConv:
     def frame_bytes(self) -> int:
         """Size of the patches of one frame."""
         rows = self.source[0] * math.prod(self.window.kernel)
-        return rows * self.target[1] * self.target[2] * self.weights.itemsize
+        return int(rows * self.target[1] * self.target[2] * self.weights.itemsize)
 
     def __call__(self, frames: Array) -> Array:
         """(frames, C, H, W) → (frames, out, H', W'), a view of the product's own axis order."""
-        padded = _padded(_maps(frames, self.source).swapaxes(0, 1), self.window, self.weights.dtype)
-        patches = _patches(padded, self.window, self.target)
-        count, (channels, height, width) = len(frames), self.target
-        result = np.empty((channels, count, height, width), self.weights.dtype)
-        band = max(1, height * PATCH_BYTES // max(1, count * self.frame_bytes))
-        for top in range(0, height, band):
-            rows = patches[..., top : top + band, :]
-            columns = rows.reshape(*self.weights.shape[::2], -1)
-            sums = np.matmul(self.weights, columns)
-            result[:, :, top : top + band] = sums.reshape(channels, count, -1, width)
-        return result.swapaxes(0, 1)
+        maps = _maps(frames, self.source).swapaxes(0, 1)
+        patches = _patches(_padded(maps, self.window, self.weights.dtype), self.window, self.target)
+        columns = patches.reshape(len(self.weights), self.weights.shape[2], -1)
+        sums: Array = np.matmul(self.weights, columns)
+        return sums.reshape(self.target[0], len(frames), *self.target[1:]).swapaxes(0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,12 +199,19 @@ class Scatter:
         return full[interior(self.window.before, self.target)].swapaxes(0, 1)
 
 
-def patch_conv(
+def matrix_conv(
     factor: Conv, source: Shape, target: Shape, dtype: np.dtype[np.generic]
-) -> PatchConv:
+) -> RowConv | PatchConv:
     """The kernel for a convolution of any grouping."""
-    weights = factor.weights.reshape(factor.groups, target[0] // factor.groups, -1).astype(dtype)
-    return PatchConv(weights, _two(window_of(factor)), _high(source), _high(target))
+    window, groups = _two(window_of(factor)), factor.groups
+    weights = factor.weights.astype(dtype)
+    if set(window.strides) == {1}:
+        shape = (groups, target[0] // groups, weights.shape[1], *window.kernel)
+        rows = np.moveaxis(weights.reshape(shape), 3, 0)
+        rows = np.ascontiguousarray(rows).reshape(window.kernel[0], *shape[:2], -1)
+        return RowConv(rows, window, _high(source), _high(target))
+    matrix = weights.reshape(groups, target[0] // groups, -1)
+    return PatchConv(matrix, window, _high(source), _high(target))
 
 
 def tap_conv(

@@ -12,8 +12,9 @@ from spikec.compiler.connections import Connection, Weighted
 from spikec.compiler.geometry import fan_out
 from spikec.compiler.populations import Shape
 
-CELLS = 1 << 16
-"""Payloads converted at a time; they should stay in the second-level cache."""
+CELLS = 1 << 12
+FRAMES = 1 << 6
+"""Payloads converted at a time: they and their part of the table stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,17 +45,16 @@ class Tally:
         frames = spikes.reshape(steps * images, neurons)
         events = np.zeros((len(frames), self.table.shape[1]), np.int64)
         unary = events if self.largest == 1 and frames.min(initial=0) >= 0 else events.copy()
-        rows = max(1, CELLS // neurons)
-        for row in range(0, len(frames), rows):
+        for row in range(0, len(frames), FRAMES):
             for cell in range(0, neurons, self.cells):
-                block = frames[row : row + rows, cell : cell + self.cells]
+                block = frames[row : row + FRAMES, cell : cell + self.cells]
                 weights = self.table[cell : cell + self.cells]
-                fired = (block != 0).astype(self.table.dtype)
-                events[row : row + rows] += (fired @ weights).astype(np.int64)
+                fired = (block != 0).view(np.int8).astype(self.table.dtype)
+                events[row : row + FRAMES] += (fired @ weights).astype(np.int64)
                 if unary is not events:
                     # |n| after the cast: float types hold every payload exactly.
                     sizes = np.abs(block.astype(self.table.dtype))
-                    unary[row : row + rows] += (sizes @ weights).astype(np.int64)
+                    unary[row : row + FRAMES] += (sizes @ weights).astype(np.int64)
         shape = (steps, images, -1)
         return events.reshape(shape).transpose(2, 1, 0), unary.reshape(shape).transpose(2, 1, 0)
 

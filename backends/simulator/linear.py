@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from spikec.backends.simulator.convolution import PATCH_BYTES, patch_conv, scatter, tap_conv
+from spikec.backends.simulator.convolution import PATCH_BYTES, matrix_conv, scatter, tap_conv
 from spikec.compiler.arrays import Array, Int32
 from spikec.compiler.bounds import Interval, accumulations
 from spikec.compiler.connections import (
@@ -106,7 +106,7 @@ def _kernel(
             dense = DenseProduct(np.ascontiguousarray(factor.weights.T, dtype))
             return dense, (math.prod(before) + math.prod(after)) * dtype.itemsize
         case Conv() if factor.weights.shape[1] > 1:
-            patches = patch_conv(factor, before, after, dtype)
+            patches = matrix_conv(factor, before, after, dtype)
             return patches, patches.frame_bytes
         case Conv() | SumPool():
             taps = tap_conv(factor, before, after, dtype)
