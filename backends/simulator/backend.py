@@ -20,6 +20,7 @@ from spikec.backends.simulator.linear import prepare
 from spikec.backends.simulator.payloads import payload_range, payload_type
 from spikec.backends.simulator.plan import Plan, make_plan
 from spikec.backends.simulator.pooling import Counters
+from spikec.backends.simulator.scratch import Scratch
 from spikec.compiler.arrays import Array
 from spikec.compiler.connections import Connection
 from spikec.compiler.errors import OptionError
@@ -51,6 +52,7 @@ class SimulatorBackend:
             problem = f"{self.threads} threads and {memory_limit} bytes of memory; the least is 1"
             raise OptionError(problem)
         self._libraries = ThreadpoolController()
+        self._scratch = Scratch()
         self._plan: Plan | None = None
 
     def run(
@@ -84,7 +86,7 @@ class SimulatorBackend:
         """Input current of one population; see Simulate.currents."""
         payloads = [spikes[connection.source] for connection in connections]
         prepared = [
-            prepare(connection, source.shape[2:], payload_range(source))
+            prepare(connection, source.shape[2:], payload_range(source), self._scratch)
             for connection, source in zip(connections, payloads, strict=True)
         ]
         target = sink.counters if isinstance(sink, MaxPool) else sink.shape
@@ -92,7 +94,9 @@ class SimulatorBackend:
         result = np.empty((steps, images, *target), np.int32)
 
         def add_up(part: slice) -> None:
-            currents = Currents(target, prepared, [source[:, part] for source in payloads])
+            currents = Currents(
+                target, prepared, [source[:, part] for source in payloads], self._scratch
+            )
             result[:, part] = currents.block(slice(0, steps))
 
         self._over_images(add_up, images, int(np.prod(target)))

@@ -70,13 +70,14 @@ class Chunk:
     def _currents(self, sink: Population, spikes: dict[str, Array]) -> Currents:
         target = sink.counters if isinstance(sink, MaxPool) else sink.shape
         pairs = [
-            (prepared, spikes[connection.source])
-            for prepared, connection in zip(
+            (kernels, spikes[connection.source])
+            for kernels, connection in zip(
                 self.plan.connections, self.plan.program.connections, strict=True
             )
             if connection.sink == sink.name
         ]
-        return Currents(target, [p for p, _ in pairs], [payloads for _, payloads in pairs])
+        prepared, payloads = [first for first, _ in pairs], [second for _, second in pairs]
+        return Currents(target, prepared, payloads, self.plan.scratch)
 
     def _fired(self, population: AdaFire | MaxPool, currents: Currents) -> Array:
         name, timesteps = population.name, self.plan.program.timesteps

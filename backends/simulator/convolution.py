@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from spikec.backends.simulator.scratch import Scratch
 from spikec.compiler.arrays import Array
 from spikec.compiler.connections import Conv, ConvTranspose, SumPool
 from spikec.compiler.geometry import Window, interior, window_of
@@ -33,12 +34,14 @@ class RowConv:
         window: Kernel, pads and dilations; two spatial axes.
         source: (C, H, W).
         target: (out, H', W').
+        scratch: Memory for maps and sums; a result is there until the next call in its thread.
     """
 
     weights: Array
     window: Window
     source: Shape
     target: Shape
+    scratch: Scratch
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -62,10 +65,13 @@ class RowConv:
         down = self.window.dilations[0] * columns
         lines = self._shifted(self._line(frames), length + (len(self.weights) - 1) * down)
         lines = lines.reshape(self.weights.shape[1], self.weights.shape[3], -1)
-        sums: Array = np.matmul(self.weights[0], lines[..., :length])
+        shape, dtype = (*self.weights.shape[1:3], length), lines.dtype
+        sums = self.scratch.take("sums", shape, dtype)
+        np.matmul(self.weights[0], lines[..., :length], out=sums)
         for row in range(1, len(self.weights)):
-            shift = row * down
-            np.add(sums, self.weights[row] @ lines[..., shift : shift + length], out=sums)
+            part = lines[..., row * down : row * down + length]
+            more = self.scratch.take("products", shape, dtype)
+            np.add(sums, np.matmul(self.weights[row], part, out=more), out=sums)
         maps = sums.reshape(self.target[0], len(frames), rows, columns)
         return maps[:, :, : self.target[1], : self.target[2]].swapaxes(0, 1)
 
@@ -75,7 +81,8 @@ class RowConv:
         length = len(frames) * rows * columns
         lead = self.window.before[0] * columns + self.window.before[1]
         reach = (self.window.reach[0] - 1) * columns + self.window.reach[1] - 1
-        line = np.zeros((channels, length + max(lead, reach)), self.weights.dtype)
+        line = self.scratch.take("line", (channels, length + max(lead, reach)), self.weights.dtype)
+        line[...] = 0
         maps = line[:, lead : lead + length].reshape(channels, len(frames), rows, columns)
         maps[:, :, :height, :width] = _maps(frames, self.source).swapaxes(0, 1)
         return line
@@ -85,7 +92,7 @@ class RowConv:
         taps, step = self.window.kernel[1], self.window.dilations[1]
         if taps == 1:
             return line[:, None, :length]
-        shifted = np.empty((len(line), taps, length), line.dtype)
+        shifted = self.scratch.take("shifted", (len(line), taps, length), line.dtype)
         for tap in range(taps):
             shifted[:, tap] = line[:, tap * step : tap * step + length]
         return shifted
@@ -200,7 +207,7 @@ class Scatter:
 
 
 def matrix_conv(
-    factor: Conv, source: Shape, target: Shape, dtype: np.dtype[np.generic]
+    factor: Conv, source: Shape, target: Shape, dtype: np.dtype[np.generic], scratch: Scratch
 ) -> RowConv | PatchConv:
     """The kernel for a convolution of any grouping."""
     window, groups = _two(window_of(factor)), factor.groups
@@ -209,7 +216,7 @@ def matrix_conv(
         shape = (groups, target[0] // groups, weights.shape[1], *window.kernel)
         rows = np.moveaxis(weights.reshape(shape), 3, 0)
         rows = np.ascontiguousarray(rows).reshape(window.kernel[0], *shape[:2], -1)
-        return RowConv(rows, window, _high(source), _high(target))
+        return RowConv(rows, window, _high(source), _high(target), scratch)
     matrix = weights.reshape(groups, target[0] // groups, -1)
     return PatchConv(matrix, window, _high(source), _high(target))
 

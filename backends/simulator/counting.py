@@ -13,7 +13,7 @@ from spikec.compiler.geometry import fan_out
 from spikec.compiler.populations import Shape
 
 CELLS = 1 << 12
-FRAMES = 1 << 6
+FRAMES = 1 << 4
 """Payloads converted at a time: they and their part of the table stay in the cache."""
 
 

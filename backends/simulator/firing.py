@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from spikec.backends.simulator.payloads import payload_type
 from spikec.compiler.arrays import Array, Int32, Int64
 from spikec.compiler.populations import AdaFire, Fire
 
@@ -34,7 +33,7 @@ class Neurons:
         retract = population.fire is Fire.RETRACT
         # float32 holds a total exactly: φ·T ≤ 255·65535 < 2^24.
         self.total = np.zeros(self.membrane.shape, np.float32) if retract else None
-        self.spike_type = payload_type(-population.phi, population.phi)
+        self.blocks = [(part, Block(self, *part)) for part in self._parts()]
 
     def advance(
         self, current: Array, spikes: Array | None, saturations: Int64, membranes: Array | None
@@ -47,8 +46,7 @@ class Neurons:
             saturations: Saturating updates are added to it, (steps, images).
             membranes: Receives the potentials after each step if wanted.
         """
-        for images, neurons in self._blocks():
-            block = Block(self, images, neurons)
+        for (images, neurons), block in self.blocks:
             block.expect(current[:, images, neurons], len(saturations))
             for step in range(len(saturations)):
                 saturations[step, images] += block.integrate(step)
@@ -64,7 +62,7 @@ class Neurons:
         each spike lowers the quotient by exactly one: the quotient is spent φ at a time.
         """
         phi = self.population.phi
-        for images, neurons in self._blocks():
+        for images, neurons in self._parts():
             membrane, threshold = self.membrane[images, neurons], self.threshold[neurons]
             left = np.floor_divide(membrane, threshold)
             lowest = 0 if self.population.fire is Fire.PLAIN else -phi
@@ -76,7 +74,7 @@ class Neurons:
                 if membranes is not None:
                     membranes[step, images, neurons] = membrane
 
-    def _blocks(self) -> Iterator[tuple[slice, slice]]:
+    def _parts(self) -> Iterator[tuple[slice, slice]]:
         images, neurons = self.membrane.shape
         rows = max(1, BLOCK // neurons)
         for image in range(0, images, rows):

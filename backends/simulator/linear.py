@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from spikec.backends.simulator.convolution import PATCH_BYTES, matrix_conv, scatter, tap_conv
+from spikec.backends.simulator.scratch import Scratch
 from spikec.compiler.arrays import Array, Int32
 from spikec.compiler.bounds import Interval, accumulations
 from spikec.compiler.connections import (
@@ -70,8 +71,10 @@ class PreparedConnection:
                 np.add(goal, sums, out=goal)
 
 
-def prepare(connection: Connection, source: Shape, payload: tuple[int, int]) -> PreparedConnection:
-    """The kernels of a connection for payloads within a range.
+def prepare(
+    connection: Connection, source: Shape, payload: tuple[int, int], scratch: Scratch
+) -> PreparedConnection:
+    """The kernels of a connection for payloads within a range; temporaries go to ``scratch``.
 
     Raises:
         BoundError: Some sum can reach 2^31.
@@ -85,7 +88,7 @@ def prepare(connection: Connection, source: Shape, payload: tuple[int, int]) -> 
     frame_bytes = math.prod(shapes[-1]) * 8
     for index, factor in enumerate(connection.factors):
         before, after = shapes[index : index + 2]
-        kernel, size = _kernel(factor, before, after, _sum_type(intervals[index + 1]))
+        kernel, size = _kernel(factor, before, after, _sum_type(intervals[index + 1]), scratch)
         kernels.append(kernel)
         frame_bytes = max(frame_bytes, size)
     frames = max(1, PATCH_BYTES // frame_bytes)
@@ -98,7 +101,7 @@ def _sum_type(interval: Interval) -> np.dtype[np.generic]:
 
 
 def _kernel(
-    factor: Factor, before: Shape, after: Shape, dtype: np.dtype[np.generic]
+    factor: Factor, before: Shape, after: Shape, dtype: np.dtype[np.generic], scratch: Scratch
 ) -> tuple[Kernel, int]:
     """The function on frames, and the bytes that it needs per frame."""
     match factor:
@@ -106,7 +109,7 @@ def _kernel(
             dense = DenseProduct(np.ascontiguousarray(factor.weights.T, dtype))
             return dense, (math.prod(before) + math.prod(after)) * dtype.itemsize
         case Conv() if factor.weights.shape[1] > 1:
-            patches = matrix_conv(factor, before, after, dtype)
+            patches = matrix_conv(factor, before, after, dtype, scratch)
             return patches, patches.frame_bytes
         case Conv() | SumPool():
             taps = tap_conv(factor, before, after, dtype)

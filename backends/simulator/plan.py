@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from spikec.backends.simulator.counting import Tally, tally
 from spikec.backends.simulator.linear import PreparedConnection, prepare
 from spikec.backends.simulator.payloads import payload_type
+from spikec.backends.simulator.scratch import Scratch
 from spikec.compiler.bounds import payload_ranges
 from spikec.compiler.populations import Coding, Input, Readout, Shape
 from spikec.compiler.program import Program
@@ -31,6 +32,7 @@ class Plan:
         tallies: What payloads count for, by population that emits.
         finished: Names of the populations whose payloads nobody needs after a population.
         image_bytes: Largest size of all live arrays, per image.
+        scratch: Memory of each thread.
     """
 
     program: Program
@@ -39,6 +41,7 @@ class Plan:
     tallies: Mapping[str, Tally]
     finished: Mapping[str, tuple[str, ...]]
     image_bytes: int
+    scratch: Scratch
 
     def chunk(self, images: int, threads: int, memory: int) -> int:
         """Images that a thread should take at a time: few enough for memory and caches."""
@@ -58,8 +61,10 @@ def make_plan(program: Program) -> Plan:
         BoundError: A sum can reach 2^31.
     """
     shapes = {population.name: population.shape for population in program.populations}
-    ranges = payload_ranges(program)
-    connections = tuple(prepare(c, shapes[c.source], ranges[c.source]) for c in program.connections)
+    ranges, scratch = payload_ranges(program), Scratch()
+    connections = tuple(
+        prepare(c, shapes[c.source], ranges[c.source], scratch) for c in program.connections
+    )
     tallies = {
         population.name: tally(
             population.shape, ranges[population.name], program.out_of(population.name)
@@ -68,7 +73,9 @@ def make_plan(program: Program) -> Plan:
         if not isinstance(population, Readout)
     }
     finished = _finished(program)
-    return Plan(program, ranges, connections, tallies, finished, _image_bytes(program, finished))
+    return Plan(
+        program, ranges, connections, tallies, finished, _image_bytes(program, finished), scratch
+    )
 
 
 def _finished(program: Program) -> dict[str, tuple[str, ...]]:
