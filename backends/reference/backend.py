@@ -185,7 +185,7 @@ def _connection_counts(connection: Connection, train: Train) -> ConnectionCounts
 
 def _total(values: Array) -> Int64:
     """The sum per image."""
-    return np.asarray(values.reshape(len(values), -1).sum(axis=1, dtype=np.int64))
+    return np.asarray(values.sum(axis=tuple(range(1, values.ndim)), dtype=np.int64))
 
 
 def _per_step(counts: Sequence[Int64]) -> Int64:

@@ -5,6 +5,7 @@ Payloads and sums have the axes (images, *shape).
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -42,14 +43,14 @@ def paths(connection: Connection, payloads: Int64, *, nonzero: bool) -> Int64:
             pattern = factor.weights != 0 if nonzero else np.ones_like(factor.weights)
             factor = replace(factor, weights=pattern.astype(np.int8))
         sums = applied(factor, sums)
-    return np.asarray(sums.reshape(len(sums), -1).sum(axis=1))
+    return np.asarray(sums.sum(axis=tuple(range(1, sums.ndim))))
 
 
 def applied(factor: Factor, x: Int64) -> Int64:
     """One factor."""
     match factor:
         case Dense(weights=w):
-            return x.reshape(len(x), -1) @ w.T.astype(np.int64)
+            return x.reshape(len(x), math.prod(x.shape[1:])) @ w.T.astype(np.int64)
         case Conv(weights=w):
             return convolved(x, w.astype(np.int64), factor, factor.groups)
         case ConvTranspose():
@@ -61,7 +62,7 @@ def applied(factor: Factor, x: Int64) -> Int64:
         case GlobalSum():
             return np.asarray(x.sum(axis=tuple(range(2, x.ndim)), keepdims=True))
         case Gather(indices=indices):
-            cells = x.reshape(len(x), -1)
+            cells = x.reshape(len(x), math.prod(x.shape[1:]))
             return np.where(indices >= 0, cells[:, indices], 0)
 
 
@@ -123,6 +124,6 @@ def transposed(x: Int64, factor: ConvTranspose) -> Int64:
 
 def _mixed(matrix: Array, x: Int64, groups: int) -> Int64:
     """Σ over the input channels of each group; (images, C, …) → (images, out, …)."""
-    split = x.reshape(len(x), groups, x.shape[1] // groups, -1)
+    split = x.reshape(len(x), groups, x.shape[1] // groups, math.prod(x.shape[2:]))
     mixed: Int64 = matrix.reshape(groups, -1, matrix.shape[1]) @ split
     return mixed.reshape(len(x), matrix.shape[0], *x.shape[2:])

@@ -22,8 +22,8 @@ class AdaFireState:
         """Integrate: v ← clip(v + I + b, ±vmax); the number of saturated neurons per image."""
         unlimited = self.v + current + self.population.bias.astype(np.int64)
         self.v = np.clip(unlimited, -self.vmax, self.vmax)
-        saturated = (self.v != unlimited).reshape(len(self.v), -1)
-        return np.asarray(saturated.sum(axis=1))
+        saturated = self.v != unlimited
+        return np.asarray(saturated.sum(axis=tuple(range(1, saturated.ndim))))
 
     def fire(self) -> Int64:
         """Emit n by the population's rule; v ← v − n·θ; C ← C + n."""
