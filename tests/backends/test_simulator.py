@@ -24,7 +24,7 @@ from spikec.backends.base import BackendRun
 from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator import SimulatorBackend
 from spikec.compiler.connections import Connection, Conv, Dense, Identity
-from spikec.compiler.errors import InputError, OptionError
+from spikec.compiler.errors import BoundError, InputError, OptionError
 from spikec.compiler.populations import AdaFire, Coding, Fire, Input, Readout
 from spikec.compiler.program import Program
 
@@ -289,3 +289,11 @@ def test_constant_and_changing_sources_add_up(backend: Runner) -> None:
     current = backend.currents(HIDDEN, into, {"a": constant, "b": changing})
     weights = [factor.weights.astype(int).reshape(2, 1, 1) for factor in (left, right)]
     np.testing.assert_array_equal(current, 4 * weights[0] * constant + weights[1] * changing)
+
+
+def test_currents_that_could_wrap_are_refused_by_name() -> None:
+    sink = replace(HIDDEN, shape=(1,), threshold=[1], bias=[0], initial=[0], scale=[1.0])
+    wide = (Connection("a", "hidden", (Dense(np.full((1, 9), 127)),), 20),)
+    with pytest.raises(BoundError) as caught:
+        SimulatorBackend(1).currents(sink, wide, {"a": np.full((1, 1, 9), 2, np.int8)})
+    assert caught.value.where.node == "a→hidden"
