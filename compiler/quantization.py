@@ -37,9 +37,11 @@ _FINE_THRESHOLD = 64
 """A threshold of fewer units than this is made finer by shifting all weights left: its rounding
 would move the grid of levels by up to 1 %."""
 
-_COARSEST_WEIGHTS = 2**15
-"""No threshold has more units than this. Where weight decay has left a channel with weights of
-1e-9, a step made for them would blow the threshold out of the membrane; such weights are 0."""
+_LARGEST_THRESHOLD = 2**15
+_MEMBRANE_THRESHOLDS = 4
+"""No threshold has more units than this, and every membrane holds so many thresholds. Where weight
+decay has left a channel with weights of 1e-9, a step made for them would blow the threshold out of
+the membrane; such weights are 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,8 @@ def quantize(
     if neuron.threshold is not None:
         lift = _lift(neuron.threshold, step)
         exponents = [exponent + lift for exponent in exponents]
-        step = np.maximum(step / 2**lift, neuron.threshold / _COARSEST_WEIGHTS)
+        units = min(_LARGEST_THRESHOLD, largest(options.membrane_bits) // _MEMBRANE_THRESHOLDS)
+        step = np.maximum(step / 2**lift, neuron.threshold / units)
     connections = tuple(
         _connection(drive, node.name, step, exponent, limit)
         for drive, exponent in zip(drives, exponents, strict=True)
