@@ -38,10 +38,10 @@ _FINE_THRESHOLD = 64
 would move the grid of levels by up to 1 %."""
 
 _LARGEST_THRESHOLD = 2**15
-_MEMBRANE_THRESHOLDS = 4
-"""No threshold has more units than this, and every membrane holds so many thresholds. Where weight
-decay has left a channel with weights of 1e-9, a step made for them would blow the threshold out of
-the membrane; such weights are 0."""
+_PAYLOADS_HELD = 4
+"""No threshold has more units than this, and a membrane holds so many of the largest payloads.
+Where weight decay has left a channel with weights of 1e-9, a step made for them would blow the
+threshold out of the membrane; such weights are 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,8 @@ def quantize(
     if neuron.threshold is not None:
         lift = _lift(neuron.threshold, step)
         exponents = [exponent + lift for exponent in exponents]
-        units = min(_LARGEST_THRESHOLD, largest(options.membrane_bits) // _MEMBRANE_THRESHOLDS)
+        held = largest(options.membrane_bits) // (_PAYLOADS_HELD * neuron.phi)
+        units = max(1, min(_LARGEST_THRESHOLD, held))
         step = np.maximum(step / 2**lift, neuron.threshold / units)
     connections = tuple(
         _connection(drive, node.name, step, exponent, limit)
