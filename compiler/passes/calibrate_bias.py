@@ -1,15 +1,15 @@
 """calibrate-bias: the mean of every channel in the integer program is the ANN's.
 
-One walk over the populations in topological order; each is corrected on the spikes of the
-already corrected ones before it.
+One walk over the populations in topological order. Each is quantised with the final scales of its
+sources and corrected on their already corrected spikes, so that nothing is simulated twice.
 
 Cases:
-1. adafire: in each round b += η·(A − S)/max(f, 0.1) per channel, with A the ANN's mean activation,
-   S the program's, and f the share of outputs that can still move (0 < s̄ < φθ). Each channel keeps
-   the round with the least squared error on images that were not measured on.
-   Source: paper 1 (ICML 2021), section 4.3, bias shift; the slope f and the rounds are ours.
+1. adafire: bias, threshold and delay of each channel by ``neuron_search``; the bias in rounds of
+   b += η·(A − S)/max(f, 0.1), with A the ANN's mean activation, S the program's, and f the share
+   of outputs that can still move (0 < s̄ < φθ). Source: paper 1 (ICML 2021), section 4.3, bias
+   shift; the slope f, the rounds, the delay and the judgement by squared error are ours.
 2. readout: b += A − S once; it is linear.
-3. input, max_pool: left alone.
+3. input, max_pool: quantised, else left alone.
 """
 
 from __future__ import annotations
