@@ -17,7 +17,10 @@ MANIFEST = tomllib.loads((MODELS / "manifest.toml").read_text(encoding="utf-8"))
 NETWORKS = MANIFEST["networks"]
 ENTRIES = {name: entry for kind in MANIFEST.values() for name, entry in kind.items()}
 IMAGES = MODELS / "demo_images.npz"
-DATA_SETS = os.environ.get("SPIKEC_DATA")
+DATA_SETS = Path(
+    os.environ.get("SPIKEC_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data"
+)
+TEST_IMAGES = DATA_SETS / "fashion_mnist.npz"
 # The last digit of a score depends on the processor, and may decide one image.
 ONE_IMAGE = 1.001
 
@@ -56,10 +59,10 @@ def test_a_network_is_as_accurate_on_the_demo_images_as_its_entry_says(name: str
     assert measured == pytest.approx(entry["demo_accuracy"] * entry["demo_images"], abs=ONE_IMAGE)
 
 
-@pytest.mark.skipif(not DATA_SETS, reason="SPIKEC_DATA names no folder with fashion_mnist.npz")
+@pytest.mark.skipif(not TEST_IMAGES.is_file(), reason="SPIKEC_DATA has no fashion_mnist.npz")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_is_as_accurate_on_the_test_images_as_its_entry_says(name: str) -> None:
-    with np.load(Path(DATA_SETS or "") / "fashion_mnist.npz") as images:
+    with np.load(TEST_IMAGES) as images:
         measured = correct(name, images["test_x"], images["test_y"])
     entry = NETWORKS[name]
     assert measured == pytest.approx(entry["accuracy"] * entry["accuracy_images"], abs=ONE_IMAGE)
