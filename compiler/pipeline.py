@@ -41,13 +41,16 @@ def calibration_passes(
     calibration: Calibration, simulate: Simulate, options: CompileOptions, progress: Progress
 ) -> tuple[Pass, ...]:
     """Passes that choose numbers on calibration images."""
-    return (
+    quantised = (
         calibrate_thresholds(calibration, options),
         quantize_weights(calibration, options),
-        calibrate_bias(
-            calibration, simulate, options, lambda done, n: progress("calibrate-bias", done, n)
-        ),
-    )[: 3 if options.bias_rounds else 2]
+    )
+    if not options.bias_rounds:
+        return quantised
+    correction = calibrate_bias(
+        calibration, simulate, options, lambda done, n: progress("calibrate-bias", done, n)
+    )
+    return (*quantised, correction)
 
 
 def compile_graph(

@@ -8,8 +8,9 @@ import numpy as np
 
 from spikec.compiler.ann import Ann
 from spikec.compiler.arrays import Array, Float64
+from spikec.compiler.frontier import sources_of
 from spikec.compiler.ir import Graph
-from spikec.compiler.paths import closes_region, current_paths
+from spikec.compiler.paths import closes_region
 
 _CHUNK_BYTES = 128 * 2**20
 """Bound on the float activations that one call of onnxruntime returns."""
@@ -27,8 +28,7 @@ class Region:
         self._graph, self._ann, self._name = graph, ann, name
         self._kind = node.neuron.kind if node.neuron else ""
         self._drive = graph.sources(name)[0] if self._closed(graph) else name
-        paths = () if self._kind == "input" else current_paths(graph, name)
-        self.sources = tuple(dict.fromkeys(path.source for path in paths))
+        self.sources = sources_of(graph, node)
 
     def _closed(self, graph: Graph) -> bool:
         return self._kind not in ("input", "readout") and closes_region(graph[self._name])

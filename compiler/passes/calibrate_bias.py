@@ -76,7 +76,8 @@ class _Walk:
 
     def visit(self, node: Node) -> Quantized:
         """The corrected integers of one population."""
-        bias = Region(self._graph, node.name, self._calibration.ann).bias()
+        assert node.quantized is not None
+        bias = node.quantized.bias
         quantized = integers_of(self._graph, node, self._scales, bias, self._options)
         target = self._target(node)
         spikes: Array | None
