@@ -68,6 +68,7 @@ LIBRARIES = {
     "onnxslim": "spikec.compiler.frontend.simplify",
     "onnxruntime": "spikec.compiler.ann",
     "safetensors": "spikec.compiler.tensor_file",
+    "llvmlite": "spikec.backends.simulator.events",
     "typer": "spikec.runtime.cli",
     "rich": "spikec.runtime.cli",
     "google": "spikec.compiler.frontend",  # protobuf
