@@ -1,16 +1,18 @@
 """Code: a kernel in LLVM's intermediate language, with loops, variables and typed memory.
 
-A kernel is ``void name(i64 arguments, i64 image, i64 block, i64 step)``. Its arguments are one array
-of int64: for each operand four numbers (an address, and the bytes that an image, a block and a step
-move it), then one number for each scalar. Addresses are plain int64. Variables live on the stack
-until LLVM puts them into registers, so loops need no explicit phi nodes.
+A kernel is ``void name(i64 arguments, i64 image, i64 block, i64 step)``. Its arguments are one
+array of int64: for each operand four numbers (an address, and the bytes that an image, a block and
+a step move it), then one number for each scalar. Addresses are plain int64. Variables live on the
+stack until LLVM puts them into registers, so loops need no explicit phi nodes.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
 from llvmlite import ir
 
@@ -32,6 +34,12 @@ def size_of(kind: ir.Type) -> int:
     if isinstance(kind, ir.IntType):
         return int(kind.width) // 8
     return {"float": 4, "double": 8}[str(kind)]
+
+
+def symbol(spec: object) -> str:
+    """A name for the kernel of a spec: its class, and a digest of its fields."""
+    digest = hashlib.sha256(repr(spec).encode()).hexdigest()[:16]
+    return f"{type(spec).__name__.lower()}_{digest}"
 
 
 @dataclass(frozen=True)
@@ -60,14 +68,18 @@ class Code:
         scalars: Names of the numbers behind the operands.
     """
 
+    parameters: ClassVar[int] = 4
+    """Of the function, all i64."""
+
     def __init__(
         self, module: ir.Module, name: str, operands: Sequence[str], scalars: Sequence[str]
     ) -> None:
-        kind = ir.FunctionType(ir.VoidType(), [I64] * 4)
+        kind = ir.FunctionType(ir.VoidType(), [I64] * self.parameters)
         self.function = ir.Function(module, kind, name)
         self.entry = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.builder = ir.IRBuilder(self.function.append_basic_block("body"))
         self._operands = {operand: index for index, operand in enumerate(operands)}
+        self._arguments: dict[int, ir.Value] = {}
         first = OPERAND * len(operands)
         self._scalars = {scalar: first + index for index, scalar in enumerate(scalars)}
 
@@ -85,12 +97,17 @@ class Code:
         first = OPERAND * self._operands[name]
         address = self._argument(first)
         for offset, index in enumerate(self.function.args[1:], start=1):
-            move = self.builder.mul(self._argument(first + offset), index)
-            address = self.builder.add(address, move)
+            move = self.entry.mul(self._argument(first + offset), index)
+            address = self.entry.add(address, move)
         return address
 
     def _argument(self, index: int) -> ir.Value:
-        return self.load(I64, self.at(self.function.args[0], 8 * index))
+        """Read once, at the start: LLVM cannot know that the kernel's stores leave it alone."""
+        if index not in self._arguments:
+            place = self.entry.add(self.function.args[0], I64(8 * index))
+            pointer = self.entry.inttoptr(place, ir.PointerType())
+            self._arguments[index] = self.entry.load(pointer, align=8, typ=I64)
+        return self._arguments[index]
 
     def at(self, address: ir.Value, offset: int | ir.Value) -> ir.Value:
         """An address, moved by so many bytes."""

@@ -1,0 +1,67 @@
+"""Lists: the channels of the events of every pixel of one step, made from its bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from llvmlite import ir
+
+from spikec.backends.simulator.events.emit import I1, I32, I64, Code, Variable, symbol
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Writes the event list of one step.
+
+    The operand ``positions`` receives int32, (pixels + 1,): where the entries of each pixel begin,
+    counted from the step's first entry, and where the last ones end. ``masks``, one word for every
+    word of a pixel, hides the channels that this list is not made for.
+
+    Attributes:
+        index: Bits of an entry: 16 or 32.
+        masked: Whether there are masks.
+    """
+
+    index: int
+    masked: bool
+
+    scalars: ClassVar[tuple[str, ...]] = ("pixels", "words")
+    operands: ClassVar[tuple[str, ...]] = ("bits", "positions", "entries", "masks")
+
+    @property
+    def name(self) -> str:
+        """The kernel's symbol."""
+        return symbol(self)
+
+    def emit(self, module: ir.Module) -> None:
+        """Add the kernel to a module."""
+        code = Code(module, self.name, self.operands, self.scalars)
+        words = code.variable(code.address("bits"))
+        positions = code.variable(code.address("positions"))
+        count = code.variable(I64(0))
+        with code.loop(code.number("pixels")):
+            code.store(code.builder.trunc(count.get(), I32), positions.get())
+            positions.set(code.at(positions.get(), 4))
+            with code.loop(code.number("words")) as word:
+                self._expand(code, code.load(I64, words.get()), word, count)
+                words.set(code.at(words.get(), 8))
+        code.store(code.builder.trunc(count.get(), I32), positions.get())
+        code.finish()
+
+    def _expand(self, code: Code, bits: ir.Value, word: ir.Value, count: Variable) -> None:
+        """Append the channels of the bits of one word."""
+        builder = code.builder
+        if self.masked:
+            place = code.at(code.address("masks"), builder.shl(word, I64(3)))
+            bits = builder.and_(bits, code.load(I64, place))
+        first = builder.shl(word, I64(6))
+        left = code.variable(bits)
+        size = I64(self.index // 8)
+        with code.loop_while(lambda: builder.icmp_unsigned("!=", left.get(), I64(0))):
+            present = left.get()
+            channel = builder.add(first, code.intrinsic("llvm.cttz", (present, I1(1))))
+            place = code.at(code.address("entries"), builder.mul(count.get(), size))
+            code.store(builder.trunc(channel, ir.IntType(self.index)), place)
+            count.set(builder.add(count.get(), I64(1)))
+            left.set(builder.and_(present, builder.sub(present, I64(1))))

@@ -1,0 +1,90 @@
+"""Packed parameters: weights, masks and neuron parameters in blocks of a sink's channels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikec.backends.simulator.events.fields import WORD, Field, padded
+from spikec.backends.simulator.events.links import Link
+from spikec.compiler.arrays import Array, Int8, Int32
+from spikec.compiler.populations import Shape
+
+SILENT = 2**30 - 1
+"""Threshold of channels that are only padding: they never reach it."""
+
+
+def packed_weights(link: Link, block: int) -> Int8:
+    """Weights of a link that mixes channels, int8, (blocks, pixels or 1, in, taps, block).
+
+    Args:
+        link: Not channelwise.
+        block: Channels per block of the sink.
+    """
+    assert link.weights is not None
+    weights = link.weights
+    pixels, out, per_group, taps = weights.shape
+    spread = np.zeros((pixels, link.field.padded, taps, padded(out)), np.int8)
+    width = out // link.groups
+    for group in range(link.groups):
+        inputs = slice(group * per_group, (group + 1) * per_group)
+        outputs = slice(group * width, (group + 1) * width)
+        spread[:, inputs, :, outputs] = weights[:, outputs].transpose(0, 2, 3, 1)
+    blocks = spread.reshape(*spread.shape[:3], -1, block)
+    return np.ascontiguousarray(blocks.transpose(3, 0, 1, 2, 4))
+
+
+def channel_weights(link: Link) -> Int8:
+    """Weights of a channelwise link, int8, (taps, padded channels)."""
+    assert link.weights is not None
+    channels, taps = link.weights.shape
+    spread = np.zeros((taps, padded(channels)), np.int8)
+    spread[:, :channels] = link.weights.T
+    return spread
+
+
+def channel_masks(link: Link, channels: tuple[int, int], block: int) -> tuple[Array, bool]:
+    """Which source channels a block of the sink listens to, as bits of words.
+
+    Args:
+        link: Not channelwise.
+        channels: Range of source channels that count.
+        block: Channels per block of the sink.
+
+    Returns:
+        uint64, (blocks or 1, words), and whether every channel counts.
+    """
+    assert link.weights is not None
+    out, per_group = link.weights.shape[1:3]
+    width = out // link.groups
+    blocks = padded(out) // block if link.groups > 1 else 1
+    words = -(-link.field.padded // WORD)
+    heard = np.zeros((blocks, words * WORD), bool)
+    for index in range(blocks):
+        first = index * block // width if link.groups > 1 else 0
+        last = min((index * block + block - 1) // width, link.groups - 1)
+        last = last if link.groups > 1 else 0
+        if first < link.groups:
+            heard[index, first * per_group : (last + 1) * per_group] = True
+    heard[:, : channels[0]] = False
+    heard[:, channels[1] :] = False
+    masks = np.packbits(heard, axis=1, bitorder="little").view(np.uint64)
+    return masks, bool(heard[:, : link.field.channels].all())
+
+
+def packed_parameter(parameter: Int32, shape: Shape, block: int, padding: int) -> Int32:
+    """A parameter of neurons, int32, (blocks, pixels or 1, block).
+
+    Args:
+        parameter: Broadcastable against the shape.
+        shape: (C, *spatial).
+        block: Channels per block.
+        padding: Value of the channels that are only padding.
+    """
+    field = Field(shape, 0, 1, 1)
+    per_neuron = any(length > 1 for length in parameter.shape[1:])
+    goal = shape if per_neuron else (*shape[:1], *(1 for _ in shape[1:]))
+    flat = np.broadcast_to(parameter, goal).reshape(field.channels, -1).T
+    spread = np.full((len(flat), field.padded), padding, np.int32)
+    spread[:, : field.channels] = flat
+    blocks = spread.reshape(len(flat), -1, block).swapaxes(0, 1)
+    return np.ascontiguousarray(blocks)
