@@ -1,13 +1,27 @@
-"""KernelLibrary: the addresses of kernels, each compiled once."""
+"""KernelLibrary: the addresses of kernels, each compiled once.
+
+Kernels are kept in a cache under a key that is known before they are emitted, because emitting
+takes as long as compiling. It is sound because nothing else determines their code:
+
+- the fields of the spec, by its name, which is unique to them;
+- the source text of everything that emits: the spec's class must lie in this package, whose
+  emitting modules import nothing else of spikec, and whose files must be older than the process;
+- llvmlite and LLVM, by their versions, and the optimisation level;
+- the target: triple, processor and features.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Iterable, Mapping
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from spikec.backends.simulator.events.cache import ObjectCache, user_cache
 from spikec.backends.simulator.events.machine import Machine, MachineCodeError
 from spikec.backends.simulator.events.machine_code import MachineCode
+from spikec.backends.simulator.events.sources import PACKAGE, fingerprint, is_defined_in
 
 if TYPE_CHECKING:
     from llvmlite import ir
@@ -42,23 +56,29 @@ def kernel_library(machine: Machine) -> KernelLibrary:
     """
     with _LOCK:
         if machine not in _LIBRARIES:
-            _LIBRARIES[machine] = KernelLibrary(machine)
+            _LIBRARIES[machine] = KernelLibrary(machine, user_cache())
         return _LIBRARIES[machine]
 
 
 class KernelLibrary:
-    """Kernels of one machine; any thread may ask for them. Addresses live as long as the library.
+    """Kernels of one machine. Any thread may ask for them; addresses hold until the process ends.
 
     Args:
         machine: What the kernels are for.
+        cache: Keeps them for other processes.
+        generators: Folder of the source files of everything that emits.
 
     Raises:
         MachineCodeError: LLVM knows no such machine.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(
+        self, machine: Machine, cache: ObjectCache | None = None, generators: Path = PACKAGE
+    ) -> None:
         self.machine = machine
         self._code = MachineCode(machine)
+        self._cache = cache or ObjectCache(None)
+        self._generators = generators
         self._addresses: dict[str, int] = {}
         self._lock = Lock()
 
@@ -72,9 +92,25 @@ class KernelLibrary:
         with self._lock:
             missing = {n: s for s, n in names.items() if n not in self._addresses}
             if missing:
-                objects = [self._code.object_file(_module(spec)) for spec in missing.values()]
+                version = self._version()
+                objects = [self._object_file(spec, version) for spec in missing.values()]
                 self._addresses |= self._code.addresses(objects, missing)
-        return {spec: self._addresses[name] for spec, name in names.items()}
+            return {spec: self._addresses[name] for spec, name in names.items()}
+
+    def _version(self) -> str | None:
+        """All that code depends on besides its spec; None if it cannot be told."""
+        sources = fingerprint(self._generators)
+        return sources and f"{sources}\n{self._code.version}"
+
+    def _object_file(self, spec: KernelSpec, version: str | None) -> bytes:
+        if version is None or not is_defined_in(self._generators, type(spec)):
+            return self._code.object_file(_module(spec))
+        key = hashlib.sha256(f"{spec.name}\n{version}".encode()).hexdigest()
+        content = self._cache.read(key)
+        if content is None:
+            content = self._code.object_file(_module(spec))
+            self._cache.write(key, content)
+        return content
 
 
 def _module(spec: KernelSpec) -> str:

@@ -106,7 +106,6 @@ def _level_asked_for() -> Level | None:
         raise OptionError(problem, hint="leave it unset to use the whole processor") from None
 
 
-@functools.cache
 def _machine(level: Level | None) -> Machine:
     triple, cpu, features = _host()
     if triple.startswith(("aarch64", "arm64")):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LEVEL = 2
 """Optimisation level of LLVM's passes and of its code generation."""
 
+_ENGINES: list[ExecutionEngine] = []
+"""Owners of all loaded code, kept until the process ends: nobody knows who holds an address."""
+
 _DEFINITION = re.compile(r"^define .*$", re.MULTILINE)
 """The head of a function; what follows on its line are attributes."""
 
@@ -32,7 +35,6 @@ class MachineCode:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._target = _target_machine(machine)
-        self._engines: list[ExecutionEngine] = []
 
     @property
     def version(self) -> str:
@@ -80,14 +82,15 @@ class MachineCode:
             found = {symbol: int(engine.get_function_address(symbol)) for symbol in symbols}
         if absent := [symbol for symbol, address in found.items() if not address]:
             raise MachineCodeError(f"the code of {', '.join(absent)} cannot be found")
-        self._engines.append(engine)
+        _ENGINES.append(engine)
         return found
 
     def _optimised(self, module: str) -> ModuleRef:
         from llvmlite import binding
 
         # Without this attribute, loops that clear or copy become calls of the C library.
-        parsed = binding.parse_assembly(_DEFINITION.sub(r'\g<0> "no-builtins"', module))
+        text = _DEFINITION.sub(r'\g<0> "no-builtins"', module)
+        parsed = binding.parse_assembly(text, binding.create_context())
         parsed.triple = self._target.triple
         parsed.data_layout = str(self._target.target_data)
         parsed.verify()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from spikec.backends.simulator.events.machine import MachineCodeError
+
 _ELF = b"\x7fELF\x02\x01"  # 64 bits, little-endian
 _MACH_O = b"\xcf\xfa\xed\xfe"  # 64 bits, little-endian
 _SYMTAB_SECTION, _SYMTAB_COMMAND = 2, 2
@@ -16,13 +18,13 @@ def undefined_symbols(content: bytes) -> tuple[str, ...]:
     Linking an object that has one ends the process if nobody defines it.
 
     Raises:
-        ValueError: Another format.
+        MachineCodeError: Another format.
     """
     if content.startswith(_ELF):
         return tuple(_undefined_in_elf(content))
     if content.startswith(_MACH_O):
         return tuple(_undefined_in_mach_o(content))
-    raise ValueError("neither ELF nor Mach-O of 64 bits, little-endian")
+    raise MachineCodeError("LLVM's object file is neither ELF nor Mach-O of 64 bits")
 
 
 def _undefined_in_elf(content: bytes) -> Iterator[str]:
