@@ -107,5 +107,7 @@ def _target_machine(machine: Machine) -> TargetMachine:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         target = binding.Target.from_triple(machine.triple)
-        # The code model of a JIT is "large": data may lie any distance from the code.
-        return target.create_target_machine(machine.cpu, machine.features, opt=LEVEL)
+        # The code model of a JIT is "large": data may lie any distance from the code. Code that
+        # stays where it is loaded needs no table of offsets, but macOS has no such code.
+        reloc = "default" if "-apple-" in machine.triple else "static"
+        return target.create_target_machine(machine.cpu, machine.features, opt=LEVEL, reloc=reloc)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from llvmlite import binding
 from tiny_kernels import AddConstant, ClearBytes, NeverEnds, TakeSine, module_text
 
 from spikec.backends.simulator.events.machine import (
@@ -67,9 +68,14 @@ def test_a_kernel_that_needs_a_library_is_refused(code: MachineCode) -> None:
 
 
 @pytest.mark.parametrize("system", [LINUX, MACOS, WINDOWS])
-def test_undefined_symbols_are_found_in_the_objects_of_every_system(system: str) -> None:
-    code = MachineCode(Machine(f"x86_64-{system}", "x86-64", "", vector_bytes=16, registers=16))
-    content = code.object_file(module_text(AddConstant(1)))
+@pytest.mark.parametrize(("kind", "cpu"), [("x86_64", "x86-64"), ("aarch64", "generic")])
+def test_undefined_symbols_are_found_in_the_objects_of_every_system(
+    system: str, kind: str, cpu: str
+) -> None:
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    code = MachineCode(Machine(f"{kind}-{system}", cpu, "", vector_bytes=16, registers=16))
+    content = code.object_file(module_text(AddConstant(5)))
     assert content[:4] == (b"\xcf\xfa\xed\xfe" if system == MACOS else b"\x7fELF")
     with pytest.raises(MachineCodeError, match=r"calls _?sin;"):
         code.object_file(module_text(TakeSine()))
