@@ -1,0 +1,83 @@
+"""Exact counts against sums over all neurons in plain int64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from machine_code import Call, Operand, machines, pack
+from numpy.typing import NDArray
+
+from spikec.backends.simulator.events.machine import Machine
+from spikec.backends.simulator.events.tally import RUN, Tally
+
+EACH_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: f"lanes {m.lanes}")
+Int = NDArray[np.int64]
+
+
+def runs_of(classes: Int) -> NDArray[np.int32]:
+    """The runs of pixels of equal class, none too long."""
+    triples: list[list[int]] = []
+    for pixel, kept in enumerate(classes.tolist()):
+        if triples and triples[-1][2] == kept and triples[-1][1] < RUN:
+            triples[-1][1] += 1
+        else:
+            triples.append([pixel, 1, kept])
+    return np.array(triples, np.int32)
+
+
+def counted(n: Int, classes: Int, table: Int, payload: int, machine: Machine) -> tuple[Int, Int]:
+    """Events and spikes as the kernel counts them; the results' old contents do not matter."""
+    spec, channels = Tally(machine.lanes, payload), n.shape[1]
+    runs, kinds = runs_of(classes), len(table)
+    arrays = {
+        "bits": np.pad(pack(n != 0), ((0, 0), (0, 3))),
+        "payloads": n.astype(f"i{max(payload, 8) // 8}"),
+        "runs": runs,
+        "table": table.astype(np.int32),
+        "counts": np.full((kinds, channels), 7, np.int32),
+        "sums": np.full((kinds, channels), 7, np.int64),
+        "events": np.full(table.shape[1], 7, np.int64),
+        "spikes": np.full(table.shape[1], 7, np.int64),
+    }
+    sizes = {"vectors": channels // machine.lanes, "runs": len(runs), "classes": kinds}
+    pitches = {f"{name}_pixel": arrays[name].strides[0] for name in ("bits", "payloads")}
+    operands = {name: Operand(array) for name, array in arrays.items()}
+    Call(spec, operands, {**sizes, **pitches, "columns": table.shape[1]}).run(machine)
+    events: Int = arrays["events"].astype(np.int64)
+    return events, arrays["spikes"].astype(np.int64) if payload else events
+
+
+def expected(n: Int, classes: Int, table: Int) -> tuple[Int, Int]:
+    """Σ table · (n ≠ 0) and Σ table · |n| per column."""
+    worth = table[classes]  # pixel, column, channel
+    fired, sizes = (n != 0).astype(np.int64), np.abs(n)
+    return np.einsum("pc,pkc->k", fired, worth), np.einsum("pc,pkc->k", sizes, worth)
+
+
+@EACH_MACHINE
+@pytest.mark.parametrize("payload", [0, 8, 16, 32])
+@pytest.mark.parametrize(("pixels", "vectors"), [(1, 1), (1, 5), (37, 2), (300, 3)])
+def test_counts_are_the_sums_over_all_neurons(
+    machine: Machine, payload: int, pixels: int, vectors: int
+) -> None:
+    rng, channels = np.random.default_rng(pixels), vectors * machine.lanes
+    limit = 2 ** (payload - 1) if payload else 1
+    for kinds, density, columns in ((1, 0.1, 1), (9, 0.5, 3), (4, 1.0, 7)):
+        classes = np.sort(rng.integers(0, kinds, pixels))
+        classes = np.where(rng.random(pixels) < 0.2, rng.integers(0, kinds, pixels), classes)
+        n = rng.integers(-limit, limit, (pixels, channels)) if payload else np.ones((), np.int64)
+        n = np.where(rng.random((pixels, channels)) < density, n, 0)
+        table = rng.integers(0, 2**16, (kinds, columns, channels))
+        events, spikes = counted(n, classes, table, payload, machine)
+        np.testing.assert_array_equal((events, spikes), expected(n, classes, table))
+
+
+@EACH_MACHINE
+def test_the_longest_runs_of_the_largest_payloads_fit(machine: Machine) -> None:
+    n = np.full((2 * RUN + 5, machine.lanes), -(2**15))
+    table = np.full((1, 2, machine.lanes), 2**31 - 1)
+    table[0, 1] = np.arange(machine.lanes)
+    events, spikes = counted(n, np.zeros(len(n), np.int64), table, 16, machine)
+    worth = table[0].sum(axis=1)
+    np.testing.assert_array_equal(events, worth * len(n))
+    np.testing.assert_array_equal(spikes, worth * len(n) * 2**15)
