@@ -1,13 +1,16 @@
 """KernelLibrary: the addresses of kernels, each compiled once.
 
-Kernels are kept in a cache under a key that is known before they are emitted, because emitting
-takes as long as compiling. It is sound because nothing else determines their code:
+Kernels are kept in a cache under a key that is known before they are emitted, so that a later
+process does not emit them. It is sound because nothing else determines their code:
 
-- the fields of the spec, by its name, which is unique to them;
+- the spec: its class, and its fields by its name, which is unique to them;
 - the source text of everything that emits: the spec's class must lie in this package, whose
   emitting modules import nothing else of spikec, and whose files must be older than the process;
 - llvmlite and LLVM, by their versions, and the optimisation level;
 - the target: triple, processor and features.
+
+There is a file per kernel, not one per network, because networks share most of their kernels; to
+read 40 files takes 2 ms longer than to read one, and all are loaded by one engine.
 """
 
 from __future__ import annotations
@@ -79,7 +82,8 @@ class KernelLibrary:
         self._code = MachineCode(machine)
         self._cache = cache or ObjectCache(None)
         self._generators = generators
-        self._addresses: dict[str, int] = {}
+        self._addresses: dict[KernelSpec, int] = {}
+        self._names: set[str] = set()
         self._lock = Lock()
 
     def load(self, specs: Iterable[Spec]) -> Mapping[Spec, int]:
@@ -87,15 +91,24 @@ class KernelLibrary:
 
         Raises:
             MachineCodeError: LLVM cannot make one of them.
+            ValueError: Two of them have the same name.
         """
-        names = {spec: spec.name for spec in specs}
+        wanted = dict.fromkeys(specs)
         with self._lock:
-            missing = {n: s for s, n in names.items() if n not in self._addresses}
+            missing = {spec: spec.name for spec in wanted if spec not in self._addresses}
             if missing:
-                version = self._version()
-                objects = [self._object_file(spec, version) for spec in missing.values()]
-                self._addresses |= self._code.addresses(objects, missing)
-            return {spec: self._addresses[name] for spec, name in names.items()}
+                self._add(missing)
+            return {spec: self._addresses[spec] for spec in wanted}
+
+    def _add(self, missing: Mapping[Spec, str]) -> None:
+        names = [*missing.values()]
+        if twice := {name for name in names if name in self._names or names.count(name) > 1}:
+            raise ValueError(f"different kernels are named {', '.join(sorted(twice))}")
+        version = self._version()
+        objects = [self._object_file(spec, version) for spec in missing]
+        found = self._code.addresses(objects, names)
+        self._addresses |= {spec: found[name] for spec, name in missing.items()}
+        self._names.update(names)
 
     def _version(self) -> str | None:
         """All that code depends on besides its spec; None if it cannot be told."""
@@ -105,7 +118,9 @@ class KernelLibrary:
     def _object_file(self, spec: KernelSpec, version: str | None) -> bytes:
         if version is None or not is_defined_in(self._generators, type(spec)):
             return self._code.object_file(_module(spec))
-        key = hashlib.sha256(f"{spec.name}\n{version}".encode()).hexdigest()
+        kind = type(spec)
+        subject = f"{kind.__module__}.{kind.__qualname__}\n{spec.name}\n{version}"
+        key = hashlib.sha256(subject.encode()).hexdigest()
         content = self._cache.read(key)
         if content is None:
             content = self._code.object_file(_module(spec))

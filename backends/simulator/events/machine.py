@@ -19,6 +19,9 @@ SIMULATOR_CPU = "SPIKEC_SIMULATOR_CPU"
 L2_BYTES = 512 * 1024
 """Second-level cache of a machine that does not tell."""
 
+WAY_OUT = "without machine code the same results take longer"
+"""Hint of every error that machine code has."""
+
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 _SSE = ("cx16", "sahf", "popcnt", "crc32", "sse3", "ssse3", "sse4.1", "sse4.2")
@@ -115,7 +118,8 @@ def _machine(level: Level | None) -> Machine:
         features = _restricted(features, level)
         width, registers = _vectors(features)
     else:
-        raise MachineCodeError(f"kernels are made for x86-64 and AArch64; this is {triple}")
+        problem = f"kernels are made for x86-64 and AArch64; this is {triple}"
+        raise MachineCodeError(problem, hint=WAY_OUT)
     if level is None:
         kind = cpu if cpu not in ("", "generic") else kind
     elif level is Level.GENERIC:
@@ -167,7 +171,8 @@ def _l2_bytes() -> int:
 def _host() -> tuple[str, str, Mapping[str, bool]]:
     """Triple, processor and its features in LLVM's words."""
     if sys.byteorder != "little" or sys.maxsize < 2**32:
-        raise MachineCodeError("kernels are made for little-endian machines of 64 bits")
+        problem = "kernels are made for little-endian machines of 64 bits"
+        raise MachineCodeError(problem, hint=WAY_OUT)
     with llvm_failures("LLVM cannot be used on this machine"):
         from llvmlite import binding
 
@@ -184,5 +189,4 @@ def llvm_failures(what: str) -> Iterator[None]:
     try:
         yield
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
-        hint = "the same results come without machine code, later"
-        raise MachineCodeError(f"{what}: {str(error).strip()}", hint=hint) from error
+        raise MachineCodeError(f"{what}: {str(error).strip()}", hint=WAY_OUT) from error

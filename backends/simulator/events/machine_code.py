@@ -6,7 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from spikec.backends.simulator.events.machine import Machine, MachineCodeError, llvm_failures
+from spikec.backends.simulator.events.machine import (
+    WAY_OUT,
+    Machine,
+    MachineCodeError,
+    llvm_failures,
+)
 from spikec.backends.simulator.events.object_symbols import undefined_symbols
 
 if TYPE_CHECKING:
@@ -57,7 +62,7 @@ class MachineCode:
             content: bytes = self._target.emit_object(self._optimised(module))
         if missing := undefined_symbols(content):
             problem = f"a kernel calls {', '.join(missing)}; kernels stand alone"
-            raise MachineCodeError(problem, hint="the same results come without machine code")
+            raise MachineCodeError(problem, hint=WAY_OUT)
         return content
 
     def assembly(self, module: str) -> str:
@@ -81,7 +86,7 @@ class MachineCode:
             engine.finalize_object()
             found = {symbol: int(engine.get_function_address(symbol)) for symbol in symbols}
         if absent := [symbol for symbol, address in found.items() if not address]:
-            raise MachineCodeError(f"the code of {', '.join(absent)} cannot be found")
+            raise MachineCodeError(f"the code of {', '.join(absent)} is missing", hint=WAY_OUT)
         _ENGINES.append(engine)
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from spikec.backends.simulator.events.machine import MachineCodeError
+from spikec.backends.simulator.events.machine import WAY_OUT, MachineCodeError
 
 _ELF = b"\x7fELF\x02\x01"  # 64 bits, little-endian
 _MACH_O = b"\xcf\xfa\xed\xfe"  # 64 bits, little-endian
@@ -24,7 +24,8 @@ def undefined_symbols(content: bytes) -> tuple[str, ...]:
         return tuple(_undefined_in_elf(content))
     if content.startswith(_MACH_O):
         return tuple(_undefined_in_mach_o(content))
-    raise MachineCodeError("LLVM's object file is neither ELF nor Mach-O of 64 bits")
+    problem = "LLVM's object file is neither ELF nor Mach-O of 64 bits"
+    raise MachineCodeError(problem, hint=WAY_OUT)
 
 
 def _undefined_in_elf(content: bytes) -> Iterator[str]:

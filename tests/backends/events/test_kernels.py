@@ -13,7 +13,7 @@ from source_tree import TREES, check, functions, imports, within
 from tiny_kernels import AddConstant, NeverEnds, TakeSine
 
 from spikec.backends.simulator.events import machine as machine_module
-from spikec.backends.simulator.events import sources
+from spikec.backends.simulator.events import machine_code, sources
 from spikec.backends.simulator.events.cache import ObjectCache
 from spikec.backends.simulator.events.kernels import (
     KernelLibrary,
@@ -94,6 +94,28 @@ def test_a_kernel_is_made_once(cache: ObjectCache, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(AddConstant, "emit", never)
     assert kernels.load([AddConstant(2), AddConstant(1)]) == first
     assert kernels.load([]) == {}
+
+
+def test_all_kernels_of_a_call_share_one_engine(cache: ObjectCache) -> None:
+    before = len(machine_code._ENGINES)
+    kernels = library(cache)
+    for specs in (MANY, MANY[:3], (*MANY, AddConstant(-1))):
+        kernels.load(specs)
+    assert len(machine_code._ENGINES) == before + 2
+
+
+def test_different_kernels_of_one_name_are_refused(cache: ObjectCache) -> None:
+    kernels = library(cache)
+    kernels.load([AddConstant(1)])
+    for specs in ([TakeSine("add_1_8")], [TakeSine("same"), NeverEnds("same")]):
+        with pytest.raises(ValueError, match=r"are named (add_1_8|same)"):
+            kernels.load(specs)
+
+
+def test_a_cached_kernel_of_another_class_is_not_taken_for_its_namesake(cache: ObjectCache) -> None:
+    library(cache).load([AddConstant(1)])
+    with pytest.raises(MachineCodeError, match="sin"):
+        library(cache).load([TakeSine("add_1_8")])
 
 
 def test_any_number_of_threads_may_ask_at_once(cache: ObjectCache) -> None:
