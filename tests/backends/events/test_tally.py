@@ -27,7 +27,7 @@ def runs_of(classes: Int) -> NDArray[np.int32]:
 
 def counted(n: Int, classes: Int, table: Int, payload: int, machine: Machine) -> tuple[Int, Int]:
     """Events and spikes as the kernel counts them; the results' old contents do not matter."""
-    spec, channels = Tally(machine.lanes, payload), n.shape[1]
+    spec, channels = Tally(machine.lanes, payload, table.shape[1]), n.shape[1]
     runs, kinds = runs_of(classes), len(table)
     arrays = {
         "bits": np.pad(pack(n != 0), ((0, 0), (0, 3))),
@@ -35,14 +35,13 @@ def counted(n: Int, classes: Int, table: Int, payload: int, machine: Machine) ->
         "runs": runs,
         "table": table.astype(np.int32),
         "counts": np.full((kinds, channels), 7, np.int32),
-        "sums": np.full((kinds, channels), 7, np.int64),
         "events": np.full(table.shape[1], 7, np.int64),
         "spikes": np.full(table.shape[1], 7, np.int64),
     }
-    sizes = {"vectors": channels // machine.lanes, "runs": len(runs), "classes": kinds}
+    sizes = {"padded": channels, "runs": len(runs), "classes": kinds}
     pitches = {f"{name}_pixel": arrays[name].strides[0] for name in ("bits", "payloads")}
     operands = {name: Operand(array) for name, array in arrays.items()}
-    Call(spec, operands, {**sizes, **pitches, "columns": table.shape[1]}).run(machine)
+    Call(spec, operands, sizes | pitches).run(machine)
     events: Int = arrays["events"].astype(np.int64)
     return events, arrays["spikes"].astype(np.int64) if payload else events
 
