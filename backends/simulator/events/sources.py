@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
 import time
@@ -34,6 +35,7 @@ def fingerprint(folder: Path) -> str | None:
     return digest.hexdigest() if files else None
 
 
+@functools.cache
 def is_defined_in(folder: Path, kind: type) -> bool:
     """Whether a class comes from a source file in a folder."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
