@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from spikec.backends.simulator.events.emit import I16, I32, I64, Code, Variable, symbol, vector
-from spikec.backends.simulator.events.lanes import lane_sum, larger
+from spikec.backends.simulator.events.emit import I8, I32, I64, Code, Variable, symbol, vector
+from spikec.backends.simulator.events.lanes import lane_sum
 
-RUN = 2**15 - 1
-"""Most pixels per run: events are counted in 16 bits."""
+RUN = 2**8 - 1
+"""Most pixels per run: events are counted in 8 bits, and |n| ≤ 128 summed in 16."""
 
 TRIPLE = 12
 """Bytes of a run."""
@@ -35,7 +35,8 @@ class Tally:
     next.
 
     Attributes:
-        lanes: Channels per vector.
+        lanes: Channels per vector; they are counted in bytes, so that twice as many as elsewhere
+            fit, if the padded channels allow it.
         payload: Bits of the payloads, 8, 16 or 32; 0 if every event is worth 1.
         columns: Sums of each kind.
     """
@@ -92,7 +93,7 @@ class Counting:
         self.spec = spec
         self.kind = vector(I32, spec.lanes)
         self.long = vector(I64, spec.lanes)
-        self.sizes = self.long if spec.payload == 32 else self.kind
+        self.sizes = vector(ir.IntType(2 * spec.payload or 8), spec.lanes)
         self.per_row = code.builder.udiv(code.number("padded"), I64(spec.lanes))
 
     def columns(self) -> list[Variable]:
@@ -125,13 +126,12 @@ class Counting:
     def count(self, v: ir.Value, begin: ir.Value, pixels: ir.Value) -> tuple[ir.Value, ir.Value]:
         """Events and Σ|n| of every channel of a vector in a run."""
         code, lanes = self.code, self.spec.lanes
-        events = code.variable(code.constant(vector(I16, lanes), 0))
+        events = code.variable(code.constant(vector(I8, lanes), 0))
         sizes = code.variable(code.constant(self.sizes, 0))
         with code.loop(pixels) as offset:
             pixel = code.builder.add(begin, offset)
             fired = code.load_bits(self._pixel("bits", pixel, v, lanes // 8), lanes)
-            one = code.builder.sext(fired, vector(I16, lanes))
-            events.set(code.builder.sub(events.get(), one))
+            events.set(code.builder.add(events.get(), code.builder.zext(fired, events.get().type)))
             if self.spec.payload:
                 sizes.set(code.builder.add(sizes.get(), self._size(pixel, v)))
         return events.get(), sizes.get()
@@ -142,12 +142,13 @@ class Counting:
         address = self._pixel("payloads", pixel, v, self.spec.lanes * width // 8)
         n = code.load(vector(ir.IntType(width), self.spec.lanes), address)
         n = code.builder.sext(n, self.sizes)
-        return larger(code, n, code.builder.neg(n))
+        negative = code.builder.icmp_signed("<", n, code.constant(n.type, 0))
+        return code.builder.select(negative, code.builder.neg(n), n)
 
     def keep(self, kept: ir.Value, v: ir.Value, events: ir.Value) -> None:
         """Add to the counts of a class."""
         address = self._cell("counts", kept, v)
-        count = self.code.builder.sext(events, self.kind)
+        count = self.code.builder.zext(events, self.kind)
         self.code.store(self.code.builder.add(self.code.load(self.kind, address), count), address)
 
     def weigh(self, totals: list[Variable], kept: ir.Value, v: ir.Value, found: ir.Value) -> None:
