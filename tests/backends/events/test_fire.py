@@ -33,7 +33,7 @@ PLAIN = Fire(
     extended=False,
     per_channel=True,
 )
-SHAPES = ((1, 1, 1), (1, 7, 2), (3, 5, 4), (2, 2, 8))
+SHAPES = ((1, 1, 8), (3, 5, 3))
 """Rows, columns, vectors."""
 
 
