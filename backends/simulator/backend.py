@@ -1,26 +1,16 @@
-"""SimulatorBackend: images over threads, each through the whole program."""
+"""SimulatorBackend: event-driven machine code, or matrix products where there can be none."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from threading import Event
-from typing import TypeVar
-
-import numpy as np
-from threadpoolctl import ThreadpoolController
+import warnings
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 from spikec.backends.base import BackendRun, Progress, checked_inputs
-from spikec.backends.simulator.chunk import Chunk, empty_run
-from spikec.backends.simulator.currents import Currents
-from spikec.backends.simulator.firing import BLOCK, Neurons
-from spikec.backends.simulator.linear import prepare
-from spikec.backends.simulator.payloads import payload_range, payload_type
-from spikec.backends.simulator.plan import Plan, make_plan
-from spikec.backends.simulator.pooling import Counters
-from spikec.backends.simulator.scratch import Scratch
+from spikec.backends.simulator.dense.engine import DenseEngine
+from spikec.backends.simulator.events.engine import EventEngine
+from spikec.backends.simulator.events.machine import Level, MachineCodeError
+from spikec.backends.simulator.threads import processors
 from spikec.compiler.arrays import Array
 from spikec.compiler.connections import Connection
 from spikec.compiler.errors import OptionError
@@ -28,7 +18,16 @@ from spikec.compiler.populations import AdaFire, MaxPool, Population
 from spikec.compiler.program import Program
 from spikec.compiler.simulation import Fired
 
-Result = TypeVar("Result")
+
+class Engine(StrEnum):
+    """How the simulator computes; the integers are the same."""
+
+    AUTO = "auto"
+    """Events where machine code can be made, with a warning and DENSE where it cannot."""
+    EVENTS = "events"
+    """Machine code that follows every event."""
+    DENSE = "dense"
+    """Matrix products over whole batches, in NumPy."""
 
 
 class SimulatorBackend:
@@ -38,22 +37,33 @@ class SimulatorBackend:
         threads: Images that run at the same time; by default one per available processor.
         memory_limit: Bytes that the arrays of a run may take besides its results; never less
             than one image needs.
+        engine: How to compute.
+        level: Use no instructions beyond these; by default all that there are, or what the
+            environment variable SPIKEC_SIMULATOR_CPU says.
 
     Raises:
-        OptionError: Fewer than one thread or one byte.
+        OptionError: Fewer than one thread or one byte, or a level that this machine lacks.
+        MachineCodeError: Events were asked for and no machine code can be made.
     """
 
     name = "simulator"
 
-    def __init__(self, threads: int | None = None, *, memory_limit: int = 2**30) -> None:
-        self.threads = _processors() if threads is None else threads
+    def __init__(
+        self,
+        threads: int | None = None,
+        *,
+        memory_limit: int = 2**30,
+        engine: Engine = Engine.AUTO,
+        level: Level | None = None,
+    ) -> None:
+        self.threads = processors() if threads is None else threads
         self.memory_limit = memory_limit
         if self.threads < 1 or memory_limit < 1:
             problem = f"{self.threads} threads and {memory_limit} bytes of memory; the least is 1"
             raise OptionError(problem)
-        self._libraries = ThreadpoolController()
-        self._scratch = Scratch()
-        self._plan: Plan | None = None
+        self.engine = Engine(engine)
+        self._dense = DenseEngine(self.threads, memory_limit)
+        self._events = None if self.engine is Engine.DENSE else self._event_engine(level)
 
     def run(
         self,
@@ -65,121 +75,37 @@ class SimulatorBackend:
     ) -> BackendRun:
         """All T steps for a batch; see Backend.run."""
         inputs = checked_inputs(program, inputs, record)
-        plan = self._planned(program)
-        result = empty_run(plan, len(inputs), record)
-        threads = max(1, min(self.threads, self.memory_limit // plan.image_bytes, len(inputs)))
-        size = plan.chunk(len(inputs), threads, self.memory_limit)
-        stop = Event()
-
-        def run_chunk(images: slice) -> int:
-            return Chunk(plan, result, images).run(inputs[images], stop)
-
-        with self._one_thread_each():
-            for done in _in_threads(threads, run_chunk, _slices(len(inputs), size), stop):
-                if progress is not None:
-                    progress(done)
-        return result
+        if self._events is not None:
+            try:
+                self._events.prepare(program, record)
+            except MachineCodeError as error:
+                self._give_up(error)
+            else:
+                return self._events.run(program, inputs, record=record, progress=progress)
+        return self._dense.run(program, inputs, record=record, progress=progress)
 
     def currents(
         self, sink: Population, connections: Sequence[Connection], spikes: Mapping[str, Array]
     ) -> Array:
         """Input current of one population; see Simulate.currents."""
-        payloads = [spikes[connection.source] for connection in connections]
-        prepared = [
-            prepare(connection, source.shape[2:], payload_range(source), self._scratch)
-            for connection, source in zip(connections, payloads, strict=True)
-        ]
-        target = sink.counters if isinstance(sink, MaxPool) else sink.shape
-        steps, images = max(map(len, payloads)), payloads[0].shape[1]
-        result = np.empty((steps, images, *target), np.int32)
-
-        def add_up(part: slice) -> None:
-            currents = Currents(
-                target, prepared, [source[:, part] for source in payloads], self._scratch
-            )
-            result[:, part] = currents.block(slice(0, steps))
-
-        self._over_images(add_up, images, int(np.prod(target)))
-        return result
+        return self._dense.currents(sink, connections, spikes)
 
     def fire(
         self, population: AdaFire | MaxPool, current: Array, timesteps: int, vmax: int
     ) -> Fired:
         """Spikes of one population under a current; see Simulate.fire."""
-        images, shape = current.shape[1], population.shape
-        saturations = np.zeros((timesteps, images), np.int64)
-        low, high = _emitted_range(population, current)
-        spikes = np.empty((timesteps, images, *shape), payload_type(low, high))
-        membrane = np.empty((images, *shape), np.int32) if isinstance(population, AdaFire) else None
+        return self._dense.fire(population, current, timesteps, vmax)
 
-        def advance(part: slice) -> None:
-            if isinstance(population, MaxPool):
-                counters = Counters(population, len(current[0, part]))
-                counters.advance(current[:, part], spikes[:, part])
-                return
-            neurons = Neurons(population, len(current[0, part]), vmax)
-            emitted = np.empty((timesteps, *neurons.membrane.shape), spikes.dtype)
-            flat = current[:, part].reshape(len(current), *neurons.membrane.shape)
-            windowed = population.windowed
-            neurons.advance(flat, None if windowed else emitted, saturations[:, part], None)
-            if windowed:
-                neurons.release(emitted, None)
-            spikes[:, part] = emitted.reshape(timesteps, -1, *shape)
-            if membrane is not None:
-                membrane[part] = neurons.membrane.reshape(-1, *shape)
-
-        self._over_images(advance, images, int(np.prod(shape)))
-        return Fired(spikes, membrane, saturations.T)
-
-    def _planned(self, program: Program) -> Plan:
-        """The plan of a program; that of the last one is kept."""
-        if self._plan is None or self._plan.program is not program:
-            self._plan = make_plan(program)
-        return self._plan
-
-    def _over_images(self, work: Callable[[slice], None], images: int, neurons: int) -> None:
-        size = max(1, min(BLOCK // max(1, neurons), -(-images // self.threads)))
-        with self._one_thread_each():
-            for _ in _in_threads(self.threads, work, _slices(images, size), Event()):
-                pass
-
-    @contextmanager
-    def _one_thread_each(self) -> Iterator[None]:
-        """Matrix products keep to the thread that asks for them."""
-        with self._libraries.limit(limits=1, user_api="blas"):
-            yield
-
-
-def _processors() -> int:
-    """Processors that this process may use; some systems only tell how many there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _emitted_range(population: AdaFire | MaxPool, current: Array) -> tuple[int, int]:
-    if isinstance(population, AdaFire):
-        return -population.phi, population.phi
-    return (min(0, int(current.min())), max(0, int(current.max())))
-
-
-def _slices(images: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, images)) for start in range(0, images, size)]
-
-
-def _in_threads(
-    threads: int, work: Callable[[slice], Result], parts: Sequence[slice], stop: Event
-) -> Iterator[Result]:
-    """Results as they come; an error or an interrupt stops the threads before it goes on."""
-    if threads == 1 or len(parts) < 2:
-        yield from map(work, parts)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(work, part) for part in parts]
+    def _event_engine(self, level: Level | None) -> EventEngine | None:
         try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            return EventEngine(self.threads, self.memory_limit, level)
+        except MachineCodeError as error:
+            self._give_up(error)
+            return None
+
+    def _give_up(self, error: MachineCodeError) -> None:
+        if self.engine is Engine.EVENTS:
+            raise error
+        self._events = None
+        text = f"no machine code for this program or machine, matrix products instead: {error}"
+        warnings.warn(text, RuntimeWarning, stacklevel=3)

@@ -26,6 +26,7 @@ from spikec.backends.simulator.events.reach import (
     strided,
     transposed,
 )
+from spikec.backends.simulator.events.slices import as_slice
 from spikec.compiler.arrays import Array, Int8
 from spikec.compiler.bounds import Interval, accumulations
 from spikec.compiler.connections import (
@@ -135,11 +136,12 @@ def _relay(
 ) -> Relay:
     name, interval = named
     origin, field = source
-    if isinstance(factor, Gather):
-        kept = replace(passed, low=field.low, high=field.high)
-        return Relay(name, kept, None, factor, origin, field)
     parts = _single((factor,), field)
-    assert parts is not None  # every factor but a gather is a link of its own
+    if isinstance(factor, Gather):
+        passed = replace(passed, low=field.low, high=field.high)
+        if parts is None:
+            return Relay(name, passed, None, factor, origin, field)
+    assert parts is not None  # every other factor is a link of its own
     return Relay(name, passed, _link(origin, field, parts, (0, interval)), None, origin, field)
 
 
@@ -162,7 +164,7 @@ def _fused(factors: Sequence[Factor], field: Field) -> Parts | None:
             inner, outer = window_of(conv), window_of(pool)
             places = _positions(outer, field.grid)
             axes = [
-                pooled(strided(_planar(inner), axis, places[axis]), _planar(outer), axis, size)
+                pooled(strided(planar(inner), axis, places[axis]), planar(outer), axis, size)
                 for axis, size in enumerate(field.grid)
             ]
             return Parts(
@@ -170,6 +172,8 @@ def _fused(factors: Sequence[Factor], field: Field) -> Parts | None:
             )
         case [*before, Dense() as dense] if before:
             return _dense_behind(before, dense, field)
+        case [Gather() as gather, Identity(weights=weights)]:
+            return _sliced(gather, weights, field)
     return None
 
 
@@ -192,8 +196,10 @@ def apart(pool: SumPool) -> bool:
 
 
 def _single(factors: Sequence[Factor], field: Field) -> Parts | None:
-    """No factor, or one that is not a gather."""
+    """No factor, or one that kernels compute."""
     match factors:
+        case [Gather() as gather]:
+            return _sliced(gather, None, field)
         case []:
             return Parts(_regions_of(plain, field), None, True)
         case [Dense(weights=weights)]:
@@ -207,7 +213,7 @@ def _single(factors: Sequence[Factor], field: Field) -> Parts | None:
             return Parts(_regions_of(plain, field), weights.reshape(-1, 1), True)
         case [SumPool() as pool]:
             window = window_of(pool)
-            axes = [strided(_planar(window), axis, size) for axis, size in enumerate(field.grid)]
+            axes = [strided(planar(window), axis, size) for axis, size in enumerate(field.grid)]
             return Parts(_regions(axes, window), None, True)
         case [GlobalSum()]:
             return Parts(_regions_of(gathered, field), None, True)
@@ -216,7 +222,7 @@ def _single(factors: Sequence[Factor], field: Field) -> Parts | None:
 
 def _convolution(conv: Conv, field: Field) -> Parts:
     window, weights = window_of(conv), conv.weights
-    axes = [strided(_planar(window), axis, size) for axis, size in enumerate(field.grid)]
+    axes = [strided(planar(window), axis, size) for axis, size in enumerate(field.grid)]
     if conv.groups == field.channels == len(weights) and conv.groups > 1:
         return Parts(_regions(axes, window), weights.reshape(len(weights), -1), True)
     return Parts(_regions(axes, window), _flat(weights), False, conv.groups)
@@ -224,7 +230,7 @@ def _convolution(conv: Conv, field: Field) -> Parts:
 
 def _transposed(conv: ConvTranspose, field: Field) -> Parts:
     window, weights = window_of(conv), conv.weights
-    axes = [transposed(_planar(window), axis, size) for axis, size in enumerate(field.grid)]
+    axes = [transposed(planar(window), axis, size) for axis, size in enumerate(field.grid)]
     if conv.groups == field.channels and weights.shape[1] == 1 and conv.groups > 1:
         return Parts(_regions(axes, window), weights.reshape(len(weights), -1), True)
     grouped = weights.reshape(conv.groups, -1, *weights.shape[1:]).swapaxes(1, 2)
@@ -232,15 +238,26 @@ def _transposed(conv: ConvTranspose, field: Field) -> Parts:
     return Parts(_regions(axes, window), np.ascontiguousarray(flat), False, conv.groups)
 
 
+def _sliced(gather: Gather, weights: Int8 | None, field: Field) -> Parts | None:
+    """Every channel of a slice has one weight, to its channel of the result."""
+    taken = as_slice(gather, field)
+    if taken is None:
+        return None
+    goals = np.flatnonzero(taken.channels >= 0)
+    spread = np.zeros((len(taken.channels), field.channels), np.int8)
+    spread[goals, taken.channels[goals]] = 1 if weights is None else weights[goals]
+    return Parts(regions([taken.rows], [taken.columns], 1), spread[None, ..., None], False)
+
+
 def _positions(window: Window, grid: tuple[int, int]) -> tuple[int, ...]:
-    flat = _planar(window)
+    flat = planar(window)
     return tuple(
         (size + flat.before[axis] + flat.after[axis] - flat.reach[axis]) // flat.strides[axis] + 1
         for axis, size in enumerate(grid)
     )
 
 
-def _planar(window: Window) -> Window:
+def planar(window: Window) -> Window:
     """A window with two axes; a line is one row."""
     if window.rank == 2:
         return window

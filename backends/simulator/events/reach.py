@@ -34,11 +34,6 @@ class Line:
     taps: tuple[tuple[int, int], ...]
 
     @property
-    def start(self) -> int:
-        """The first accumulator that is touched, or the origin if it comes before."""
-        return self.origin
-
-    @property
     def end(self) -> int:
         """Behind the last accumulator that is touched or may be read."""
         reach = max(place for place, _ in self.taps) + 1

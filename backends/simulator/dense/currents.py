@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spikec.backends.simulator.linear import PreparedConnection
-from spikec.backends.simulator.scratch import Scratch
+from spikec.backends.simulator.dense.linear import PreparedConnection
+from spikec.backends.simulator.dense.scratch import Scratch
 from spikec.compiler.arrays import Array, Int32
 from spikec.compiler.populations import Shape
 

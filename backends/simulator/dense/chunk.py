@@ -9,17 +9,14 @@ from threading import Event
 import numpy as np
 
 from spikec.backends.base import BackendRun, ConnectionCounts, PopulationCounts
-from spikec.backends.simulator.currents import Currents
-from spikec.backends.simulator.firing import Neurons
-from spikec.backends.simulator.payloads import payload_type
-from spikec.backends.simulator.plan import Plan
-from spikec.backends.simulator.pooling import Counters
+from spikec.backends.simulator.dense.currents import Currents
+from spikec.backends.simulator.dense.firing import Neurons
+from spikec.backends.simulator.dense.payloads import payload_type
+from spikec.backends.simulator.dense.plan import Plan
+from spikec.backends.simulator.dense.pooling import Counters
+from spikec.backends.simulator.threads import StoppedError
 from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.populations import AdaFire, Coding, Input, MaxPool, Population, Readout
-
-
-class StoppedError(Exception):
-    """Another thread failed, or the user interrupted the run."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from spikec.backends.simulator.scratch import Scratch
+from spikec.backends.simulator.dense.scratch import Scratch
 from spikec.compiler.arrays import Array
 from spikec.compiler.connections import Conv, ConvTranspose, SumPool
 from spikec.compiler.geometry import Window, interior, window_of

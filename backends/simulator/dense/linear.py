@@ -9,8 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from spikec.backends.simulator.convolution import PATCH_BYTES, matrix_conv, scatter, tap_conv
-from spikec.backends.simulator.scratch import Scratch
+from spikec.backends.simulator.dense.convolution import PATCH_BYTES, matrix_conv, scatter, tap_conv
+from spikec.backends.simulator.dense.scratch import Scratch
 from spikec.compiler.arrays import Array, Int32
 from spikec.compiler.bounds import Interval, accumulations
 from spikec.compiler.connections import (

@@ -1,0 +1,1 @@
+"""Dense matrix products over whole batches: any machine that NumPy knows."""

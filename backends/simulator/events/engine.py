@@ -1,0 +1,110 @@
+"""EventEngine: runs programs by event-driven machine code, images over threads."""
+
+from __future__ import annotations
+
+import math
+from threading import Event, get_ident
+
+from spikec.backends.base import BackendRun, Progress
+from spikec.backends.simulator.events.images import Collector, Images, empty_run
+from spikec.backends.simulator.events.kernels import kernel_library
+from spikec.backends.simulator.events.machine import Level, host_machine
+from spikec.backends.simulator.events.plan import Plan, make_plan
+from spikec.backends.simulator.events.workspace import Workspace, workspace_bytes
+from spikec.backends.simulator.threads import in_threads, slices
+from spikec.compiler.arrays import Array
+from spikec.compiler.program import Program
+
+CHUNK_BYTES = 8 * 2**20
+"""Spikes and results of the images that a thread takes at a time: they stay in the caches."""
+
+MOST_IMAGES = 32
+"""Images that a thread takes at a time, so that progress is told and a run can be stopped."""
+
+
+class EventEngine:
+    """Runs programs; keeps the plan and the memory of the last one.
+
+    Args:
+        threads: Images that run at the same time.
+        memory_limit: Bytes that the arrays of a run may take besides its results.
+        level: Use no instructions beyond these.
+        narrow: Whether sums of 16 bits may be used.
+
+    Raises:
+        MachineCodeError: No machine code can be made.
+        OptionError: This machine does not reach the level.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        memory_limit: int,
+        level: Level | None = None,
+        *,
+        narrow: bool = True,
+    ) -> None:
+        self.threads = threads
+        self.memory_limit = memory_limit
+        self.narrow = narrow
+        self.library = kernel_library(host_machine(level))
+        self._plan: Plan | None = None
+        self._record: frozenset[str] = frozenset()
+        self._workspaces: list[Workspace] = []
+
+    def prepare(self, program: Program, record: frozenset[str]) -> Plan:
+        """The plan of a program; that of the last one is kept.
+
+        Raises:
+            MachineCodeError: A kernel cannot be made.
+        """
+        known = self._plan is not None and self._plan.program is program
+        if self._plan is None or not known or self._record != record:
+            self._plan = make_plan(program, self.library, record, narrow=self.narrow)
+            self._record = record
+            self._workspaces = []
+        return self._plan
+
+    def run(
+        self,
+        program: Program,
+        inputs: Array,
+        *,
+        record: frozenset[str] = frozenset(),
+        progress: Progress | None = None,
+    ) -> BackendRun:
+        """All T steps for a batch; see Backend.run."""
+        plan = self.prepare(program, record)
+        result = empty_run(plan, len(inputs), record, program.timesteps)
+        threads, size = self._chunks(plan, len(inputs))
+        stop, steps = Event(), range(program.timesteps)
+        free = self._workspaces = [w for w in self._workspaces if w.images >= size][:threads]
+        busy: dict[int, Images] = {}
+
+        def run_chunk(part: slice) -> int:
+            images = busy.get(get_ident())
+            if images is None:
+                workspace = free.pop() if free else Workspace(plan, size)
+                images = busy[get_ident()] = Images(workspace)
+            collector = Collector(images.workspace, result, part, steps)
+            images.start(inputs[part])
+            images.advance(part.stop - part.start, steps, stop, collector.layer)
+            collector.finish()
+            return int(part.stop - part.start)
+
+        for done in in_threads(threads, run_chunk, slices(len(inputs), size), stop):
+            if progress is not None:
+                progress(done)
+        self._workspaces = [images.workspace for images in busy.values()]
+        return result
+
+    def _chunks(self, plan: Plan, images: int) -> tuple[int, int]:
+        """Threads, and images that each takes at a time."""
+        single = workspace_bytes(plan, 1)
+        threads = max(1, min(self.threads, self.memory_limit // single, images))
+        fixed = workspace_bytes(plan, 0)
+        per_image = max(1, single - fixed)
+        fitting = (self.memory_limit // threads - fixed) // per_image
+        cached = max(1, CHUNK_BYTES // per_image)
+        size = min(fitting, cached, MOST_IMAGES, math.ceil(images / threads))
+        return threads, max(1, size)

@@ -1,0 +1,238 @@
+"""Gathering: the calls that add a sink's links to its accumulators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from spikec.backends.simulator.events.blocks import Block
+from spikec.backends.simulator.events.calls import Call, Place
+from spikec.backends.simulator.events.channelwise import Channelwise
+from spikec.backends.simulator.events.fields import WORD, Field
+from spikec.backends.simulator.events.lists import Lists
+from spikec.backends.simulator.events.packing import (
+    channel_masks,
+    channel_weights,
+    packed_weights,
+)
+from spikec.backends.simulator.events.reach import Region
+from spikec.backends.simulator.events.scatter import Scatter
+from spikec.backends.simulator.events.spill import Spill
+from spikec.backends.simulator.events.sums import Part, Width
+from spikec.backends.simulator.events.tiles import Tile
+from spikec.compiler.arrays import Array
+
+
+@dataclass(frozen=True)
+class ListUse:
+    """A list of events in scratch memory that a layer makes for itself.
+
+    Attributes:
+        index: Number of the list within the layer.
+        source: Name of the node.
+        field: Its payloads.
+    """
+
+    index: int
+    source: str
+    field: Field
+
+    @property
+    def entry(self) -> int:
+        """Bits of an entry."""
+        return 16 if self.field.padded <= 2**16 else 32
+
+    @property
+    def positions(self) -> Place:
+        """int32, (steps, pixels + 1)."""
+        return Place(f"positions:{self.index}", step=self._varying(4 * (self.field.pixels + 1)))
+
+    @property
+    def entries(self) -> Place:
+        """(steps, capacity); the buffer's capacity in bytes becomes the step when it is known."""
+        return Place(f"entries:{self.index}", step=self._varying(1))
+
+    def _varying(self, size: int) -> int:
+        return size if self.field.steps > 1 else 0
+
+
+class Gathering:
+    """The calls of the parts of one sink.
+
+    Attributes:
+        lists: Event lists that the calls use.
+        before: Calls that make lists once per image.
+        prepare: Calls that make lists for one block.
+        constant: Calls for sources that are constant in time.
+        step: Calls of every step.
+    """
+
+    def __init__(self, parts: Sequence[Part], block: Block, tiles: dict[Width, Tile]) -> None:
+        self.block = block
+        self.tiles = tiles
+        self.lists: list[ListUse] = []
+        self.before: list[Call] = []
+        self.prepare: list[Call] = []
+        self.constant: list[Call] = []
+        self.step: list[Call] = []
+        self._plain: dict[str, ListUse] = {}
+        self._weights: dict[int, Array] = {}
+        for part in parts:
+            steady = part.width is Width.CONSTANT
+            goal = self.constant if steady else self.step
+            goal.extend(self._channelwise(part) if part.link.channelwise else self._mixing(part))
+            if part.spill:
+                self.step.append(self._spill(part))
+
+    def _channelwise(self, part: Part) -> Iterator[Call]:
+        link, tile = part.link, self.tiles[part.width]
+        field, weighted = link.field, link.weights is not None
+        item = field.payload or 1  # bits of what a channel sends
+        place = payloads_of(link.source, field) if field.payload else bits_of(link.source, field)
+        weights = Place(channel_weights(link), block=self.block.channels) if weighted else None
+        for region in link.regions:
+            for taps in self.block.split(region.taps, part.width):
+                kernel = Channelwise(
+                    taps, region.columns.advance, self.block.vectors, self.block.lanes,
+                    part.width is not Width.NARROW, field.payload, _shift(part), weighted,
+                )  # fmt: skip
+                walk = _walk(region, field, field.padded * item // 8)
+                places = {
+                    "accumulators": self._reached(tile, region),
+                    "events": moved(place, walk.first, self.block.channels * item // 8),
+                    **({"weights": weights} if weights else {}),
+                }
+                numbers = {
+                    **self._shape(region, tile),
+                    "weights_tap": field.padded,
+                    "events_row": walk.row,
+                    "events_pixel": walk.pixel,
+                }
+                yield Call(kernel, places, numbers)
+
+    def _mixing(self, part: Part) -> Iterator[Call]:
+        link, tile, field = part.link, self.tiles[part.width], part.link.field
+        masks, whole = channel_masks(link, part.channels, self.block.channels)
+        listed = self._list(part, masks, whole) if field.padded > WORD else None
+        weights = self._packed(part)
+        for region in link.regions:
+            for taps in self.block.split(region.taps, part.width):
+                kernel = Scatter(
+                    taps, region.columns.advance, self.block.vectors, self.block.lanes,
+                    part.width is not Width.NARROW, min(field.padded, WORD),
+                    listed.entry if listed else 0, field.payload, _shift(part), weights.shape[3],
+                )  # fmt: skip
+                places, numbers = self._events(part, region, listed)
+                places |= {
+                    "accumulators": self._reached(tile, region),
+                    "weights": Place(weights, block=weights.strides[0]),
+                    "mask": Place(masks, block=masks.strides[0] if len(masks) > 1 else 0),
+                }
+                numbers |= self._shape(region, tile)
+                numbers["weights_pixel"] = weights.strides[1] if weights.shape[1] > 1 else 0
+                yield Call(kernel, places, numbers)
+
+    def _events(
+        self, part: Part, region: Region, listed: ListUse | None
+    ) -> tuple[dict[str, Place], dict[str, int]]:
+        """Operands and numbers that lead to the events of a region."""
+        field, source = part.link.field, part.link.source
+        walk = _walk(region, field, 4 if listed else field.bits_pixel)
+        events = listed.positions if listed else bits_of(source, field)
+        places = {"events": moved(events, walk.first)}
+        numbers = {"events_row": walk.row, "events_pixel": walk.pixel}
+        if listed:
+            places["entries"] = listed.entries
+        if field.payload:
+            sent = _walk(region, field, field.payloads_pixel)
+            places["payloads"] = moved(payloads_of(source, field), sent.first)
+            numbers |= {"payloads_row": sent.row, "payloads_pixel": sent.pixel}
+        return places, numbers
+
+    def _list(self, part: Part, masks: Array, whole: bool) -> ListUse:
+        """The list of a part's events, made anew unless it is that of the whole source."""
+        link = part.link
+        if whole and link.source in self._plain:
+            return self._plain[link.source]
+        use = ListUse(len(self.lists), link.source, link.field)
+        self.lists.append(use)
+        if whole:
+            self._plain[link.source] = use
+        places = {
+            "bits": bits_of(link.source, link.field),
+            "positions": use.positions,
+            "entries": use.entries,
+            "masks": Place(masks, block=masks.strides[0] if len(masks) > 1 else 0),
+        }
+        words = link.field.padded // WORD
+        numbers = {"pixels": link.field.pixels, "words": words}
+        call = Call(Lists(use.entry, not whole), places, numbers)
+        steady = self.constant if part.width is Width.CONSTANT else None
+        (steady if steady is not None else self.prepare if len(masks) > 1 else self.before).append(
+            call
+        )
+        return use
+
+    def _packed(self, part: Part) -> Array:
+        key = id(part.link)
+        if key not in self._weights:
+            self._weights[key] = packed_weights(part.link, self.block.channels)
+        return self._weights[key]
+
+    def _reached(self, tile: Tile, region: Region) -> Place:
+        return Place(tile.width, tile.at(region.rows.origin, region.columns.origin))
+
+    def _shape(self, region: Region, tile: Tile) -> dict[str, int]:
+        return {
+            "rows": region.rows.count,
+            "columns": region.columns.count,
+            "pitch": tile.pitch,
+            "next_row": region.rows.advance * tile.pitch,
+        }
+
+    def _spill(self, part: Part) -> Call:
+        narrow, wide = self.tiles[Width.NARROW], self.tiles[Width.WIDE]
+        places = {tile.width.value: Place(tile.width, tile.at(0, 0)) for tile in (narrow, wide)}
+        numbers = {
+            "rows": narrow.map_rows, "columns": narrow.map_columns,
+            "narrow_row": narrow.pitch, "wide_row": wide.pitch,
+        }  # fmt: skip
+        return Call(Spill(self.block.lanes, self.block.vectors, part.link.shift), places, numbers)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Bytes to a region's first pixel, from row to row and from pixel to pixel."""
+
+    first: int
+    row: int
+    pixel: int
+
+
+def _walk(region: Region, field: Field, size: int) -> _Steps:
+    """The steps of a region through an array of the field's pixels of so many bytes."""
+    width = field.grid[1]
+    first = region.rows.first * width + region.columns.first
+    return _Steps(first * size, region.rows.step * width * size, region.columns.step * size)
+
+
+def _shift(part: Part) -> int:
+    """The shift that a kernel makes: narrow sums are shifted when they are taken."""
+    return 0 if part.width is Width.NARROW else part.link.shift
+
+
+def bits_of(name: str, field: Field) -> Place:
+    """The bits of a node."""
+    size = field.bits_step
+    return Place(f"bits:{name}", image=size * field.steps, step=size if field.steps > 1 else 0)
+
+
+def payloads_of(name: str, field: Field) -> Place:
+    """The payloads of a node."""
+    size = field.payloads_step
+    return Place(f"payloads:{name}", image=size * field.steps, step=size if field.steps > 1 else 0)
+
+
+def moved(place: Place, offset: int, block: int = 0) -> Place:
+    """A place further on, and perhaps with another part for every block."""
+    return Place(place.memory, place.offset + offset, place.image, block or place.block, place.step)

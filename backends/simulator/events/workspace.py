@@ -1,0 +1,186 @@
+"""Workspace: the memory of one thread, and the schedules that point into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from spikec.backends.simulator.events.arena import ALIGNMENT, Buffer, arena_for
+from spikec.backends.simulator.events.calls import Call, Place
+from spikec.backends.simulator.events.driver import PHASES
+from spikec.backends.simulator.events.layers import Layer
+from spikec.backends.simulator.events.plan import Plan
+from spikec.compiler.arrays import Array, Int64
+
+
+class Workspace:
+    """Memory for a number of images at a time.
+
+    Args:
+        plan: What is run.
+        images: Most images.
+        persistent: Whether potentials outlive a call, so that time can go on later; otherwise all
+            layers share the memory of theirs, and that of spikes is used again behind their last
+            reader.
+    """
+
+    def __init__(self, plan: Plan, images: int, *, persistent: bool = False) -> None:
+        self.plan = plan
+        self.images = images
+        self.persistent = persistent
+        self.buffers: dict[str, Array] = {}
+        self._fields()
+        self._scratch()
+        for name, (shape, kind) in plan.results.items():
+            self.buffers[name] = np.zeros((images, *shape), kind)
+        self.capacity: dict[tuple[str, int], int] = {}
+        self._bound: dict[str, tuple[Int64, list[Int64]]] = {}
+
+    def schedule(self, layer: Layer) -> int:
+        """The address of a layer's schedule."""
+        if layer.name not in self._bound:
+            self._bound[layer.name] = self._bind(layer)
+        return int(self._bound[layer.name][0].ctypes.data)
+
+    def reserve(self, layer: Layer, index: int, entries: int) -> None:
+        """Make room for so many entries per step in a list of a layer."""
+        key = (layer.name, index)
+        if entries <= self.capacity.get(key, 0):
+            return
+        use = layer.lists[index]
+        room = self.capacity[key] = max(256, entries + entries // 4)
+        size = room * use.entry // 8 * use.field.steps
+        memory = str(use.entries.memory)
+        if size > self._size(memory):
+            self.buffers[memory] = _empty(size)
+            self._bound.clear()  # other layers use the same memory
+        self._bound.pop(layer.name, None)
+
+    def bits(self, name: str) -> Array:
+        """The bits of a node, uint8, (images, steps, pixels, padded/8)."""
+        field = self.plan.fields[name]
+        shape = (self.images, field.steps, field.pixels, field.bits_pixel)
+        return self._shaped(f"bits:{name}", shape, np.dtype(np.uint8))
+
+    def payloads(self, name: str) -> Array | None:
+        """The payloads of a node, (images, steps, pixels, padded); None if it has none."""
+        field = self.plan.fields[name]
+        if not field.payload:
+            return None
+        shape = (self.images, field.steps, field.pixels, field.padded)
+        return self._shaped(f"payloads:{name}", shape, field.payload_type)
+
+    def keep(self, images: Array) -> None:
+        """Drop all images but these, which become the first ones; persistent workspaces only.
+
+        Args:
+            images: Ascending positions.
+        """
+        for layer in self.plan.layers:
+            for name in layer.state:
+                rows = self.buffers[name].reshape(self.images, -1)
+                rows[: len(images)] = rows[images]
+        for name in (f"{kind}:{self.plan.source}" for kind in ("bits", "payloads")):
+            if name in self.buffers:
+                rows = self.buffers[name].reshape(self.images, -1)
+                rows[: len(images)] = rows[images]
+
+    def _shaped(self, name: str, shape: tuple[int, ...], kind: np.dtype[np.generic]) -> Array:
+        size = int(np.prod(shape)) * kind.itemsize
+        return self.buffers[name][:size].view(kind).reshape(shape)
+
+    def _fields(self) -> None:
+        """Memory for the spikes of all nodes."""
+        buffers = list(self._field_buffers())
+        if self.persistent:
+            for buffer in buffers:
+                self.buffers[buffer.name] = _empty(buffer.size)
+            return
+        arena = arena_for(buffers)
+        memory = _empty(arena.size)
+        for buffer in buffers:
+            offset = arena.offsets[buffer.name]
+            self.buffers[buffer.name] = memory[offset : offset + buffer.size]
+
+    def _field_buffers(self) -> Iterator[Buffer]:
+        for name, field in self.plan.fields.items():
+            first, last = self.plan.lifetimes[name]
+            sizes = {"bits": field.bits_step, "payloads": field.payloads_step}
+            for kind, step in sizes.items():
+                if step:
+                    size = self.images * field.steps * step
+                    yield Buffer(f"{kind}:{name}", size, first, last)
+
+    def _scratch(self) -> None:
+        """Memory that a layer needs for itself only."""
+        sizes: dict[str, int] = {}
+        for layer in self.plan.layers:
+            wanted = dict(layer.scratch)
+            for name, size in layer.state.items():
+                if self.persistent:
+                    self.buffers[name] = np.zeros(self.images * size, np.uint8)
+                else:
+                    shared = _shared(name)
+                    wanted[shared] = size // layer.blocks
+            for name, size in wanted.items():
+                sizes[name] = max(size, sizes.get(name, 0))
+        for name, size in sizes.items():
+            self.buffers[name] = _empty(size)
+
+    def _bind(self, layer: Layer) -> tuple[Int64, list[Int64]]:
+        calls = [call for phase in PHASES for call in layer.phases[phase]]
+        arguments = [self._arguments(layer, call) for call in calls]
+        counts = [len(layer.phases[phase]) for phase in PHASES]
+        passes = [
+            (self.plan.addresses[call.kernel.name], int(numbers.ctypes.data))
+            for call, numbers in zip(calls, arguments, strict=True)
+        ]
+        flat = [number for pair in passes for number in pair]
+        return np.array([layer.blocks, *counts, *flat], np.int64), arguments
+
+    def _arguments(self, layer: Layer, call: Call) -> Int64:
+        numbers: list[int] = []
+        for operand in call.kernel.operands:
+            place = call.places.get(operand)
+            numbers += self._operand(layer, place) if place else (0, 0, 0, 0)
+        numbers += [call.numbers.get(scalar, 0) for scalar in call.kernel.scalars]
+        return np.array(numbers, np.int64)
+
+    def _operand(self, layer: Layer, place: Place) -> tuple[int, int, int, int]:
+        memory = place.memory
+        if not isinstance(memory, str):
+            return (_address(memory) + place.offset, place.image, place.block, place.step)
+        if memory in layer.state and not self.persistent:
+            return (_address(self.buffers[_shared(memory)]) + place.offset, 0, 0, place.step)
+        step = place.step
+        if memory.startswith("entries:"):
+            index = int(memory.partition(":")[2])
+            self.reserve(layer, index, 1)
+            step *= self.capacity[layer.name, index] * layer.lists[index].entry // 8
+        return (_address(self.buffers[memory]) + place.offset, place.image, place.block, step)
+
+    def _size(self, memory: str) -> int:
+        return self.buffers[memory].nbytes if memory in self.buffers else 0
+
+
+def workspace_bytes(plan: Plan, images: int) -> int:
+    """What a workspace of so many images takes, event lists aside."""
+    workspace: Mapping[str, int] = plan.sizes
+    return workspace["image"] * images + workspace["thread"]
+
+
+def _shared(name: str) -> str:
+    """The memory that all layers share for a kind of state."""
+    return "state:" + name.partition(":")[0]
+
+
+def _empty(size: int) -> Array:
+    """Bytes that begin at a cache line."""
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    skip = -raw.ctypes.data % ALIGNMENT
+    return raw[skip : skip + size]
+
+
+def _address(array: Array) -> int:
+    return int(array.ctypes.data)
