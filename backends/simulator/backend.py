@@ -94,6 +94,12 @@ class SimulatorBackend:
         self, population: AdaFire | MaxPool, current: Array, timesteps: int, vmax: int
     ) -> Fired:
         """Spikes of one population under a current; see Simulate.fire."""
+        if self._events is not None and isinstance(population, AdaFire):
+            try:
+                if self._events.fires(population):
+                    return self._events.fire(population, current, timesteps, vmax)
+            except MachineCodeError as error:
+                self._give_up(error)
         return self._dense.fire(population, current, timesteps, vmax)
 
     def _event_engine(self, level: Level | None) -> EventEngine | None:

@@ -9,17 +9,24 @@ from spikec.backends.base import BackendRun, Progress
 from spikec.backends.simulator.events.images import Collector, Images, empty_run
 from spikec.backends.simulator.events.kernels import kernel_library
 from spikec.backends.simulator.events.machine import Level, host_machine
+from spikec.backends.simulator.events.neurons import LEAST, Neurons
 from spikec.backends.simulator.events.plan import Plan, make_plan
 from spikec.backends.simulator.events.workspace import Workspace, workspace_bytes
 from spikec.backends.simulator.threads import in_threads, slices
-from spikec.compiler.arrays import Array
+from spikec.compiler.arrays import Array, Int32
+from spikec.compiler.populations import AdaFire, MaxPool
 from spikec.compiler.program import Program
+from spikec.compiler.simulation import Fired
 
 CHUNK_BYTES = 8 * 2**20
 """Spikes and results of the images that a thread takes at a time: they stay in the caches."""
 
 MOST_IMAGES = 32
 """Images that a thread takes at a time, so that progress is told and a run can be stopped."""
+
+
+CALL_UPDATES = 2**27
+"""Neuron updates between two chances to stop."""
 
 
 class EventEngine:
@@ -97,6 +104,24 @@ class EventEngine:
                 progress(done)
         self._workspaces = [images.workspace for images in busy.values()]
         return result
+
+    def fires(self, population: AdaFire | MaxPool) -> bool:
+        """Whether ``fire`` takes such a population."""
+        return isinstance(population, AdaFire) and math.prod(population.shape) % LEAST == 0
+
+    def fire(self, population: AdaFire, current: Int32, timesteps: int, vmax: int) -> Fired:
+        """Spikes of one population under a current; see Simulate.fire.
+
+        Raises:
+            MachineCodeError: A kernel cannot be made.
+        """
+        neurons = Neurons(self.library, population, current, timesteps, vmax)
+        images = current.shape[1]
+        updates = timesteps * math.prod(population.shape)
+        size = max(1, min(-(-images // self.threads), CALL_UPDATES // updates))
+        for _ in in_threads(self.threads, neurons.run, slices(images, size), Event()):
+            pass
+        return neurons.fired
 
     def _chunks(self, plan: Plan, images: int) -> tuple[int, int]:
         """Threads, and images that each takes at a time."""

@@ -32,16 +32,19 @@ from llvmlite import ir
 
 from spikec.backends.simulator.events.current import Current, Driven
 from spikec.backends.simulator.events.emit import I32, I64, Code, symbol, vector
-from spikec.backends.simulator.events.lanes import lane_sum, larger, smaller
+from spikec.backends.simulator.events.lanes import lane_sum, larger, smaller, within
 from spikec.backends.simulator.events.output import Output
 from spikec.backends.simulator.events.sweep import Place, Sweep
+
+GUARD = 2**30
+"""Currents beyond it are as good as it, if vmax and |b| are less than a quarter of it."""
 
 
 @dataclass(frozen=True)
 class Fire(Driven):
     """Integrates, fires, or both.
 
-    Unless ``extended``: 0 < θ < 2^30 and |v + I + b| < 2^31. With it: 0 < θ < 2^31, every sum is
+    Unless ``extended``: 0 < θ < 2^30 and |v + I + b| < 2^31, or ``guarded`` and vmax, |b| < 2^28. With it: 0 < θ < 2^31, every sum is
     allowed if ``clip``, and |v + I + b| < 2^31 without. Always vmax < 2^31, |b| < 2^31 and
     1 ≤ φ ≤ 255; C, the running total of retract, is never negative.
 
@@ -60,6 +63,7 @@ class Fire(Driven):
         emits: False for the steps at which a windowed population integrates.
         extended: Larger potentials and thresholds.
         per_channel: Threshold and bias are per channel, [1][block].
+        guarded: Any current is allowed: beyond ±2^30 it takes v to ±vmax whatever it is.
     """
 
     rule: str
@@ -70,6 +74,7 @@ class Fire(Driven):
     emits: bool
     extended: bool
     per_channel: bool
+    guarded: bool = False
 
     @property
     def name(self) -> str:
@@ -199,7 +204,7 @@ class Neurons:
         builder = self.code.builder
         wide = self.spec.extended and self.spec.clip
         kind = vector(I64, self.spec.lanes) if wide else self.kind
-        for term in (self.current.take(place), parameters.bias):
+        for term in (self._current(place), parameters.bias):
             if term is not None:
                 v = v if v.type == kind else builder.sext(v, kind)
                 v = builder.add(v, builder.sext(term, kind) if wide else term)
@@ -211,11 +216,15 @@ class Neurons:
         self.saturated.set(count)
         return builder.trunc(clipped, self.kind) if wide else clipped
 
+    def _current(self, place: Place) -> ir.Value | None:
+        current = self.current.take(place)
+        if current is None or not self.spec.guarded:
+            return current
+        return within(self.code, current, self.code.constant(self.kind, GUARD))
+
     def _clipped(self, v: ir.Value) -> ir.Value:
-        builder = self.code.builder
-        top = self.vmax if v.type == self.kind else builder.sext(self.vmax, I64)
-        top = self.code.splat(top, self.spec.lanes)
-        return larger(self.code, smaller(self.code, v, top), builder.neg(top))
+        top = self.vmax if v.type == self.kind else self.code.builder.sext(self.vmax, I64)
+        return within(self.code, v, self.code.splat(top, self.spec.lanes))
 
     def _fired(self, v: ir.Value, place: Place, parameters: Parameters) -> ir.Value:
         builder, none = self.code.builder, self.code.constant(self.kind, 0)

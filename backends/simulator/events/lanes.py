@@ -26,6 +26,11 @@ def larger(code: Code, left: ir.Value, right: ir.Value) -> ir.Value:
     return code.builder.select(_below(code, right, left), left, right)
 
 
+def within(code: Code, values: ir.Value, limit: ir.Value) -> ir.Value:
+    """Values clipped to ±limit, lane by lane."""
+    return larger(code, smaller(code, values, limit), code.builder.neg(limit))
+
+
 def _below(code: Code, left: ir.Value, right: ir.Value) -> ir.Value:
     if isinstance(left.type.element, ir.IntType):
         return code.builder.icmp_signed("<", left, right)
