@@ -116,7 +116,7 @@ class Neurons:
             emits=emits,
             extended=self._extended,
             per_channel=False,
-            guarded=integrates,
+            guarded=integrates and not self._extended,
         )
 
     @property
