@@ -10,6 +10,7 @@ from spikec.backends.base import BackendRun, Progress, checked_inputs
 from spikec.backends.simulator.dense.engine import DenseEngine
 from spikec.backends.simulator.events.engine import EventEngine
 from spikec.backends.simulator.events.machine import Level, MachineCodeError
+from spikec.backends.simulator.session import CheckedSession, Session, SlicedSession
 from spikec.backends.simulator.threads import processors
 from spikec.compiler.arrays import Array
 from spikec.compiler.connections import Connection
@@ -75,14 +76,24 @@ class SimulatorBackend:
     ) -> BackendRun:
         """All T steps for a batch; see Backend.run."""
         inputs = checked_inputs(program, inputs, record)
-        if self._events is not None:
-            try:
-                self._events.prepare(program, record)
-            except MachineCodeError as error:
-                self._give_up(error)
-            else:
-                return self._events.run(program, inputs, record=record, progress=progress)
+        events = self._prepared(program, record)
+        if events is not None:
+            return events.run(program, inputs, record=record, progress=progress)
         return self._dense.run(program, inputs, record=record, progress=progress)
+
+    def start(self, program: Program, inputs: Array) -> Session:
+        """A session: time goes on in pieces, and images can be dropped on the way.
+
+        All images are held in memory at once.
+        """
+        inputs = checked_inputs(program, inputs, frozenset())
+        session: Session
+        events = self._prepared(program, frozenset())
+        if events is not None:
+            session = events.start(program, inputs)
+        else:
+            session = SlicedSession(self._dense.run(program, inputs))
+        return CheckedSession(session, program)
 
     def currents(
         self, sink: Population, connections: Sequence[Connection], spikes: Mapping[str, Array]
@@ -101,6 +112,15 @@ class SimulatorBackend:
             except MachineCodeError as error:
                 self._give_up(error)
         return self._dense.fire(population, current, timesteps, vmax)
+
+    def _prepared(self, program: Program, record: frozenset[str]) -> EventEngine | None:
+        """The event engine, with machine code for a program; None if there can be none."""
+        try:
+            if self._events is not None:
+                self._events.prepare(program, record)
+        except MachineCodeError as error:
+            self._give_up(error)
+        return self._events
 
     def _event_engine(self, level: Level | None) -> EventEngine | None:
         try:

@@ -11,6 +11,7 @@ from spikec.backends.simulator.events.kernels import kernel_library
 from spikec.backends.simulator.events.machine import Level, host_machine
 from spikec.backends.simulator.events.neurons import LEAST, Neurons
 from spikec.backends.simulator.events.plan import Plan, make_plan
+from spikec.backends.simulator.events.session import EventSession
 from spikec.backends.simulator.events.workspace import Workspace, workspace_bytes
 from spikec.backends.simulator.threads import in_threads, slices
 from spikec.compiler.arrays import Array, Int32
@@ -104,6 +105,11 @@ class EventEngine:
                 progress(done)
         self._workspaces = [images.workspace for images in busy.values()]
         return result
+
+    def start(self, program: Program, inputs: Array) -> EventSession:
+        """A batch whose time goes on in pieces; see Session."""
+        plan = self.prepare(program, frozenset())
+        return EventSession(plan, inputs, max(1, min(self.threads, len(inputs))))
 
     def fires(self, population: AdaFire | MaxPool) -> bool:
         """Whether ``fire`` takes such a population."""

@@ -44,9 +44,9 @@ GUARD = 2**30
 class Fire(Driven):
     """Integrates, fires, or both.
 
-    Unless ``extended``: 0 < θ < 2^30 and |v + I + b| < 2^31, or ``guarded`` and vmax, |b| < 2^28. With it: 0 < θ < 2^31, every sum is
-    allowed if ``clip``, and |v + I + b| < 2^31 without. Always vmax < 2^31, |b| < 2^31 and
-    1 ≤ φ ≤ 255; C, the running total of retract, is never negative.
+    Unless ``extended``: 0 < θ < 2^30 and |v + I + b| < 2^31, or ``guarded`` and vmax, |b| < 2^28.
+    With it: 0 < θ < 2^31, every sum is allowed if ``clip``, and |v + I + b| < 2^31 without. Always
+    vmax < 2^31, |b| < 2^31 and 1 ≤ φ ≤ 255; C, the running total of retract, is never negative.
 
     Operands, those that exist: ``narrow``, ``wide``, ``constant`` (see Driven); ``membrane`` and
     ``total``, int32 [pixel][block]; ``threshold`` and ``bias``, int32 [1 or pixel][block];
