@@ -1,70 +1,125 @@
-"""Reference and simulator emit the same integers."""
+"""Reference and simulator emit the same integers, whatever the plan of the simulator."""
 
 from __future__ import annotations
 
+import functools
 import os
-from dataclasses import fields
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from equal_runs import assert_equal, names, piece
 from hypothesis import HealthCheck, given, settings
-from random_programs import Case, cases
+from hypothesis import strategies as st
+from random_programs import Case, ample_cases, cases
 
-from spikec.backends.base import BackendRun
 from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator import SimulatorBackend
+from spikec.backends.simulator.backend import Engine
+from spikec.backends.simulator.events.engine import EventEngine
+from spikec.backends.simulator.events.machine import Level, host_machine
+from spikec.backends.simulator.events.session import EventSession
+from spikec.compiler.errors import OptionError
 from spikec.compiler.populations import AdaFire, MaxPool, Readout
-from spikec.compiler.program import Program
 
-EXAMPLES = 600 if os.environ.get("SPIKEC_FULL") == "1" else 60
+FULL = os.environ.get("SPIKEC_FULL") == "1"
 thorough = settings(
-    max_examples=EXAMPLES,
+    max_examples=500 if FULL else 25,
     deadline=None,
-    derandomize=os.environ.get("SPIKEC_FULL") != "1",
+    derandomize=not FULL,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+most_thorough = settings(thorough, max_examples=2000 if FULL else 40)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What decides on a plan and its order besides the program."""
+
+    level: Level | None = None
+    narrow: bool = True
+    threads: int = 1
+    memory: int = 2**30
+
+    def engine(self) -> EventEngine:
+        """The engine that has no other choice, kept with its kernels."""
+        return _engine(self)
+
+
+@functools.cache
+def _engine(choice: Choice) -> EventEngine:
+    return EventEngine(choice.threads, choice.memory, choice.level, narrow=choice.narrow)
+
+
+def levels() -> list[Level | None]:
+    """Those that this machine reaches."""
+    found: list[Level | None] = [None]
+    for level in Level:
+        try:
+            host_machine(level)
+        except OptionError:
+            continue
+        found.append(level)
+    return found
+
+
+CHOICES = st.builds(
+    Choice,
+    st.sampled_from(levels()),
+    st.sampled_from([True, True, False]),
+    st.integers(1, 2),
+    st.sampled_from([1, 2**16, 2**30]),
 )
 
 
-def names(program: Program) -> frozenset[str]:
-    return frozenset(population.name for population in program.populations)
-
-
-def assert_equal(actual: BackendRun, expected: BackendRun) -> None:
-    """Every spike, membrane, read-out potential and count."""
-    np.testing.assert_array_equal(actual.readout, expected.readout)
-    for kind in ("spikes", "membranes"):
-        ours, theirs = getattr(actual, kind), getattr(expected, kind)
-        assert ours.keys() == theirs.keys()
-        for name, values in theirs.items():
-            np.testing.assert_array_equal(ours[name], values, f"{kind} of {name}")
-    assert actual.populations.keys() == expected.populations.keys()
-    pairs = [(actual.populations[name], counts) for name, counts in expected.populations.items()]
-    for ours, theirs in [*pairs, *zip(actual.connections, expected.connections, strict=True)]:
-        for field in fields(theirs):
-            np.testing.assert_array_equal(
-                getattr(ours, field.name), getattr(theirs, field.name), field.name
-            )
-
-
-@thorough
-@given(cases())
-def test_the_simulator_equals_the_reference(case: Case) -> None:
+@most_thorough
+@given(ample_cases(), CHOICES)
+def test_the_simulator_equals_the_reference(case: Case, choice: Choice) -> None:
     record = names(case.program)
     expected = ReferenceBackend().run(case.program, case.inputs, record=record)
-    assert_equal(SimulatorBackend(1).run(case.program, case.inputs, record=record), expected)
+    assert_equal(choice.engine().run(case.program, case.inputs, record=record), expected)
 
 
 @thorough
-@given(cases())
-def test_results_do_not_depend_on_threads_chunks_and_batches(case: Case) -> None:
+@given(cases(), st.sampled_from([Engine.EVENTS, Engine.DENSE]))
+def test_every_way_to_compute_equals_the_reference(case: Case, engine: Engine) -> None:
+    record = names(case.program)
+    backend = SimulatorBackend(1, engine=engine)
+    expected = ReferenceBackend().run(case.program, case.inputs, record=record)
+    assert_equal(backend.run(case.program, case.inputs, record=record), expected)
+
+
+@thorough
+@given(ample_cases())
+def test_images_do_not_depend_on_threads_memory_and_neighbours(case: Case) -> None:
     record = names(case.program)
     expected = SimulatorBackend(1).run(case.program, case.inputs, record=record)
     small = SimulatorBackend(3, memory_limit=1)
     assert_equal(small.run(case.program, case.inputs, record=record), expected)
-    single = SimulatorBackend(1).run(case.program, case.inputs[-1:], record=record)
-    np.testing.assert_array_equal(single.readout, expected.readout[-1:])
-    for name, spikes in single.spikes.items():
-        np.testing.assert_array_equal(spikes, expected.spikes[name][-1:])
+    mixed = np.arange(40) % len(case.inputs)  # a whole batch of 32, and a part of one
+    many = SimulatorBackend(1).run(case.program, case.inputs[mixed])
+    assert_equal(many, piece(expected, mixed, slice(None)))
+
+
+@thorough
+@given(ample_cases(), CHOICES, st.data())
+def test_time_may_go_on_in_pieces_while_images_are_dropped(
+    case: Case, choice: Choice, data: st.DataObject
+) -> None:
+    program, engine = case.program, choice.engine()
+    if any(isinstance(p, AdaFire) and p.windowed for p in program.populations):
+        return  # fires after the last step only
+    run = engine.run(program, case.inputs)
+    session = EventSession(engine.prepare(program, frozenset()), case.inputs, choice.threads)
+    left = np.arange(len(case.inputs))
+    while session.done < program.timesteps and len(left):
+        start = session.done
+        steps = data.draw(st.integers(1, program.timesteps - start))
+        assert_equal(session.advance(steps), piece(run, left, slice(start, start + steps)))
+        kept = data.draw(st.lists(st.booleans(), min_size=len(left), max_size=len(left)))
+        session.keep(np.flatnonzero(kept))
+        left = left[kept]
+        assert session.images == len(left)
 
 
 @thorough

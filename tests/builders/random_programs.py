@@ -8,21 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import reject
 from hypothesis import strategies as st
+from random_factors import CELLS, PRODUCTS, WIDE, RandomFactors, work
 
 from spikec.compiler.arrays import Array
-from spikec.compiler.connections import (
-    Connection,
-    Conv,
-    ConvTranspose,
-    Dense,
-    Factor,
-    Gather,
-    GlobalSum,
-    Identity,
-    SumPool,
-)
+from spikec.compiler.connections import Connection, Dense, Factor, Gather, GlobalSum, Identity
 from spikec.compiler.errors import BoundError
-from spikec.compiler.geometry import factor_shape
 from spikec.compiler.populations import (
     AdaFire,
     Coding,
@@ -35,8 +25,11 @@ from spikec.compiler.populations import (
 )
 from spikec.compiler.program import Program
 
-ONE = np.ones(1)
-CHANNELS = st.integers(1, 4)
+WORK = 2 * 10**7
+"""Most multiplications of a run."""
+
+LOOPS = 2500
+"""Most turns of the reference's loops over taps and windows, for one image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,26 +40,17 @@ class Case:
     inputs: Array
 
 
-class Growing:
+class Growing(RandomFactors):
     """A program under construction; every choice is drawn from hypothesis."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
-        self.draw = draw
-        self.random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    def __init__(self, draw: st.DrawFn, *, ample: bool = False) -> None:
+        super().__init__(draw, ample=ample)
         self.populations: list[Population] = []
         self.connections: list[Connection] = []
-        self.timesteps = draw(st.integers(1, 12))
-        self.membrane_bits = draw(st.sampled_from([8, 10, 12, 16, 24, 32]))
+        self.membrane_bits = draw(
+            st.integers(8, 32) if ample else st.sampled_from([8, 10, 12, 16, 24, 32])
+        )
         self.vmax = 2 ** (self.membrane_bits - 1) - 1
-
-    def weights(self, *shape: int) -> Array:
-        """Wide, narrow, extreme or sparse int8 weights."""
-        kind = self.draw(st.sampled_from(["wide", "narrow", "extreme", "sparse"]))
-        if kind == "extreme":
-            return self.random.choice(np.array([-127, 127], np.int8), shape)
-        limit = 127 if kind == "wide" else 3
-        weights = self.random.integers(-limit, limit + 1, shape, dtype=np.int8)
-        return weights * (self.random.random(shape) < 0.3) if kind == "sparse" else weights
 
     def per_something(self, shape: Shape, low: int, high: int) -> Array:
         """An integer parameter: one for all, one per channel, or one per neuron."""
@@ -76,10 +60,13 @@ class Growing:
 
     def input(self) -> None:
         """The input population: a vector, a line or an image; H ≠ W."""
-        side = st.integers(1, 7)
+        side = st.integers(1, 12 if self.ample else 7)
         spatial = self.draw(st.one_of(st.just(()), st.tuples(side), st.tuples(side, side)))
-        channels = self.draw(st.integers(1, 4))
-        bits = self.draw(st.integers(2, 8))
+        channels = self.draw(
+            st.one_of(st.integers(1, 4), WIDE) if self.ample else st.integers(1, 4)
+        )
+        channels = max(1, min(channels, CELLS // math.prod(spatial)))
+        bits = self.draw(st.integers(2, 16 if self.ample else 8))
         coding = self.draw(st.sampled_from(Coding))
         shape = (channels, *spatial)
         one = np.ones([1] * len(shape))
@@ -89,7 +76,8 @@ class Growing:
         """Neurons of a random rule whose thresholds make them fire now and then."""
         rule = self.draw(st.sampled_from(Fire))
         windowed = rule is not Fire.RETRACT and self.draw(st.booleans())
-        theta = self.draw(st.integers(1, min(self.vmax, 20_000)))
+        limits = [300, 20_000, 10**6, 2**30, self.vmax] if self.ample else [20_000]
+        theta = self.draw(st.integers(1, min(self.vmax, self.draw(st.sampled_from(limits)))))
         push = min(self.vmax, theta)
         self.populations.append(
             AdaFire(
@@ -128,87 +116,12 @@ class Growing:
             )
         )  # fmt: skip
 
-    def factor(self, shape: Shape) -> Factor:
-        """A factor that takes this shape."""
-        kinds = ["dense", "identity", "gather"]
-        if len(shape) > 1:
-            kinds += ["conv", "conv", "depthwise", "transpose", "sum_pool", "sum_conv", "global"]
-        match self.draw(st.sampled_from(kinds)):
-            case "dense":
-                return Dense(self.weights(self.draw(st.integers(1, 6)), math.prod(shape)))
-            case "identity":
-                return Identity(self.weights(shape[0]))
-            case "gather":
-                return self.gather(
-                    shape, self.draw(st.sampled_from([shape, (3, 2), (5,), (2, 2, 3)]))
-                )
-            case "global":
-                return GlobalSum()
-            case "sum_pool" | "sum_conv":
-                return SumPool(*self.window(shape))
-            case "transpose":
-                return self.conv_transpose(shape)
-            case "depthwise":
-                multiplier = self.draw(st.integers(1, 2))
-                kernel, *window = self.window(shape)
-                weights = self.weights(shape[0] * multiplier, 1, *kernel)
-                return Conv(weights, *window, shape[0])
-            case _:
-                groups = self.draw(st.sampled_from([g for g in (1, 2, 3, 4) if shape[0] % g == 0]))
-                kernel, *window = self.window(shape)
-                outputs = groups * self.draw(st.integers(1, 3))
-                return Conv(self.weights(outputs, shape[0] // groups, *kernel), *window, groups)
-
-    def gather(self, shape: Shape, target: Shape) -> Gather:
-        """Random positions, some of them −1; sometimes a permutation."""
-        size = math.prod(shape)
-        if target == shape and self.draw(st.booleans()):
-            return Gather(self.random.permutation(size).reshape(shape))
-        return Gather(self.random.integers(-1, size, target))
-
-    def window(self, shape: Shape) -> tuple[Shape, Shape, Shape, Shape]:
-        """Kernel, strides, asymmetric pads and dilations that fit a shape."""
-        axes = []
-        for length in shape[1:]:
-            before, after = self.draw(st.integers(0, 2)), self.draw(st.integers(0, 2))
-            kernel = self.draw(st.integers(1, min(3, length + before + after)))
-            roomy = 2 * (kernel - 1) + 1 <= length + before + after
-            dilation = self.draw(st.integers(1, 2)) if roomy else 1
-            axes.append((kernel, self.draw(st.integers(1, 3)), before, after, dilation))
-        kernels, strides, before, after, dilations = zip(*axes, strict=True)
-        return kernels, strides, (*before, *after), dilations
-
-    def conv_transpose(self, shape: Shape) -> ConvTranspose:
-        """A transposed convolution that leaves at least one cell."""
-        rank = len(shape) - 1
-        groups = self.draw(st.sampled_from([g for g in (1, 2, 3, 4) if shape[0] % g == 0]))
-        kernel = [self.draw(st.integers(1, 3)) for _ in range(rank)]
-        strides = [self.draw(st.integers(1, 3)) for _ in range(rank)]
-        dilations = [self.draw(st.integers(1, 2)) for _ in range(rank)]
-        pads = [self.draw(st.integers(0, 1)) for _ in range(2 * rank)]
-        extra = [self.draw(st.integers(0, 2)) for _ in range(rank)]
-        for axis, length in enumerate(shape[1:]):
-            cells = strides[axis] * (length - 1) + dilations[axis] * (kernel[axis] - 1) + 1
-            if cells + extra[axis] <= pads[axis] + pads[axis + rank]:
-                pads[axis] = pads[axis + rank] = 0
-        weights = self.weights(shape[0], self.draw(st.integers(1, 2)), *kernel)
-        return ConvTranspose(
-            weights, tuple(strides), tuple(pads), tuple(extra), tuple(dilations), groups
-        )
-
-    def chain(self, shape: Shape, most: int = 2) -> tuple[tuple[Factor, ...], Shape]:
-        """Up to ``most`` factors, and the shape after them."""
-        factors: list[Factor] = []
-        for _ in range(self.draw(st.integers(1, most))):
-            factors.append(self.factor(shape))
-            shape = factor_shape(factors[-1], shape)
-        return tuple(factors), shape
-
     def fitted(self, source: Population, target: Shape) -> tuple[Factor, ...]:
         """Factors that lead from a population to a given shape."""
         if source.shape == target and self.draw(st.booleans()):
             return (Identity(self.weights(target[0])),) if self.draw(st.booleans()) else ()
-        if self.draw(st.booleans()):
+        products = math.prod(target) * math.prod(source.shape)
+        if self.draw(st.booleans()) or products > PRODUCTS:
             return (self.gather(source.shape, target),)
         first = Dense(self.weights(math.prod(target), math.prod(source.shape)))
         order = np.arange(math.prod(target)).reshape(target)
@@ -216,7 +129,9 @@ class Growing:
 
     def connect(self, source: Population, sink: str, factors: tuple[Factor, ...]) -> None:
         """A connection; a random exponent unless it must carry payloads as they are."""
-        exponent = self.draw(st.integers(0, 3))
+        exponent = self.draw(
+            st.sampled_from([0, 0, 1, 2, 3, 8]) if self.ample else st.integers(0, 3)
+        )
         self.connections.append(Connection(source.name, sink, factors, exponent))
 
     def hidden(self, name: str) -> None:
@@ -226,15 +141,25 @@ class Growing:
             direct = self.draw(st.booleans())
             counters = source.shape if direct else self.draw(st.sampled_from([(2, 5), (1, 4, 3)]))
             factors = () if direct else (self.gather(source.shape, counters),)
+            others = self.others()
             self.max_pool(name, counters)
             self.connections.append(Connection(source.name, name, factors))
+            for other in others:
+                gather = (self.gather(other.shape, counters),)
+                self.connections.append(Connection(other.name, name, gather))
             return
         factors, shape = self.chain(source.shape)
-        others = self.draw(st.lists(st.sampled_from(self.populations), max_size=2))
+        if math.prod(shape) > CELLS:
+            factors, shape = (*factors, GlobalSum()), (shape[0], *(1 for _ in shape[1:]))
+        others = self.others()
         self.adafire(name, shape)
         self.connect(source, name, factors)
         for other in others:
             self.connect(other, name, self.fitted(other, shape))
+
+    def others(self) -> list[Population]:
+        """More sources of a population."""
+        return self.draw(st.lists(st.sampled_from(self.populations), max_size=2))
 
     def readout(self) -> None:
         """The read-out; it takes every population that nobody else takes."""
@@ -245,34 +170,75 @@ class Growing:
         bias = self.per_something(shape, -1000, 1000)
         self.populations.append(Readout("readout", shape, bias, np.ones([1] * len(shape))))
 
+    def affordable(self) -> tuple[int, int]:
+        """Steps times images that the reference can compute soon, and steps."""
+        shapes = {population.name: population.shape for population in self.populations}
+        parts = [work(c, shapes[c.source]) for c in self.connections]
+        windows = [math.prod(p.shape) // p.shape[0] for p in self.populations if is_pool(p)]
+        products, loops = (sum(column) for column in zip(*parts, strict=True))
+        return max(1, WORK // products), max(1, LOOPS // (loops + sum(windows)))
+
+
+def is_pool(population: Population) -> bool:
+    """Whether the reference visits it window by window."""
+    return isinstance(population, MaxPool)
+
 
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
     """A valid program of one to five hidden populations."""
-    return _program(Growing(draw))
+    return _program(Growing(draw), draw(st.integers(1, 12)))
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """A valid program and one to three inputs, their extremes included."""
     growing = Growing(draw)
-    program = _program(growing)
+    program = _program(growing, draw(st.integers(1, 12)))
+    return Case(program, _inputs(growing, program, draw(st.integers(1, 3))))
+
+
+@st.composite
+def ample_cases(draw: st.DrawFn) -> Case:
+    """Any kernel, any number of channels, up to 64 steps and 33 images, soon computed.
+
+    Either many images of few steps, or few of many.
+    """
+    growing = Growing(draw, ample=True)
+    _grow(growing, draw(st.integers(1, 4)))
+    most, longest = growing.affordable()
+    images = draw(st.sampled_from([n for n in (1, 1, 2, 3, 5, 33) if n <= most]))
+    most = min(longest, most // images, 64)
+    timesteps = draw(st.sampled_from([n for n in (1, 2, 3, 4, 5, 8, 13, 32, 64) if n <= most]))
+    program = _checked(growing, timesteps)
+    return Case(program, _inputs(growing, program, images))
+
+
+def _inputs(growing: Growing, program: Program, images: int) -> Array:
     source = program.input
     limit = 2 ** (source.bits - 1) - 1
     frames = (program.timesteps,) if source.coding is Coding.FRAMES else ()
-    shape = (draw(st.integers(1, 3)), *frames, *source.shape)
-    if draw(st.booleans()):
-        return Case(program, growing.random.choice(np.array([-limit, limit]), shape))
-    return Case(program, growing.random.integers(-limit, limit + 1, shape))
+    shape = (images, *frames, *source.shape)
+    if growing.draw(st.booleans()):
+        return growing.random.choice(np.array([-limit, limit]), shape)
+    return growing.random.integers(-limit, limit + 1, shape)
 
 
-def _program(growing: Growing) -> Program:
+def _program(growing: Growing, timesteps: int) -> Program:
+    _grow(growing, growing.draw(st.integers(1, 5)))
+    return _checked(growing, timesteps)
+
+
+def _grow(growing: Growing, hidden: int) -> None:
     growing.input()
-    for index in range(growing.draw(st.integers(1, 5))):
+    for index in range(hidden):
         growing.hidden(f"hidden{index}")
     growing.readout()
+
+
+def _checked(growing: Growing, timesteps: int) -> Program:
     populations, connections = tuple(growing.populations), tuple(growing.connections)
     try:
-        return Program(populations, connections, growing.timesteps, growing.membrane_bits)
+        return Program(populations, connections, timesteps, growing.membrane_bits)
     except BoundError:
         reject()  # long chains of large weights: rightly refused
