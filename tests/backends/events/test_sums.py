@@ -1,0 +1,322 @@
+"""Sums of 16 bits: which are proved to fit, and what the machine code makes of their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import sources
+from hypothesis import HealthCheck, given, settings
+from random_programs import Case, cases
+from sources import Source
+
+from spikec.backends.reference.connections import carried
+from spikec.backends.simulator.events.engine import EventEngine
+from spikec.backends.simulator.events.fields import Field
+from spikec.backends.simulator.events.links import Link, chained
+from spikec.backends.simulator.events.machine import Level
+from spikec.backends.simulator.events.sums import GROUPS, Part, Width, parts_of
+from spikec.compiler.bounds import payload_ranges
+from spikec.compiler.connections import (
+    Connection,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Factor,
+    GlobalSum,
+    Identity,
+    SumPool,
+)
+from spikec.compiler.populations import Fire, Shape
+
+LEVELS = pytest.mark.parametrize("level", [None, Level.GENERIC], ids=["host", "generic"])
+LIMITS = pytest.mark.parametrize("bound", [32767, 32768, -32768, -32769])
+STEPS = 5
+
+
+def link_of(source: Source, steps: int = STEPS) -> Link:
+    field = Field(source.shape, source.low, source.phi, steps)
+    relays, link = chained(source.connection("source"), field, "link")
+    assert not relays
+    return link
+
+
+def parts(*sending: Source, narrow: bool = True) -> tuple[Part, ...]:
+    return parts_of([link_of(source) for source in sending], narrow=narrow)
+
+
+def shown(found: Sequence[Part]) -> list[tuple[Width, tuple[int, int], bool]]:
+    return [(part.width, part.channels, part.spill) for part in found]
+
+
+def weights_of(total: int, least: int = 1) -> np.ndarray:
+    """int8 weights of one sign that add up to a total, at least so many."""
+    size = max(least, -(-abs(total) // 127))
+    low, more = divmod(abs(total), size)
+    values = np.full(size, low) + (np.arange(size) < more)
+    return (np.sign(total) * values).astype(np.int8)
+
+
+def fits(bound: int) -> bool:
+    return -(2**15) <= bound < 2**15
+
+
+def check(sending: Sequence[Source], level: Level | None, *, narrow: bool = True) -> np.ndarray:
+    """Currents at extreme and random payloads equal those in int64; the extreme ones."""
+    random = np.random.default_rng(0)
+    payloads = []
+    for source in sending:
+        values = random.integers(source.low, source.phi + 1, (3, STEPS, *source.shape))
+        values[0, :4:2] = source.phi  # retract fires before it takes back
+        values[0, 1::2] = source.low
+        values[1, 0], values[1, 1:] = source.phi, np.where(values[1, 1:] > 0, source.phi, 0)
+        if source.rule is Fire.RETRACT:
+            values[0, 4:], values[2] = np.abs(values[0, 4:]), np.abs(values[2])
+        payloads.append(values)
+    engine = EventEngine(1, 2**30, level, narrow=narrow)
+    run = engine.run(sources.program(sending, STEPS), sources.frames(payloads))
+    current = np.diff(run.readout, axis=1, prepend=0)
+    np.testing.assert_array_equal(current, sources.sums(sending, payloads))
+    return current
+
+
+def reaching(bound: int, phi: int, pixels: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of a source whose φ meets each of them so many times, and of one with φ = 1."""
+    rest = abs(bound) % (phi * pixels)
+    sign = np.sign(bound)
+    return weights_of(sign * ((abs(bound) - rest) // (phi * pixels))), weights_of(sign * rest)
+
+
+@LEVELS
+@LIMITS
+@pytest.mark.parametrize("phi", [1, 2, 3, 127, 128, 255])
+def test_a_dense_layer_at_the_limit(bound: int, phi: int, level: Level | None) -> None:
+    first, second = (w[None] for w in reaching(bound, phi))
+    sending = [Source((first.shape[1],), phi, (Dense(first),))]
+    if second.any():
+        sending.append(Source((second.shape[1],), 1, (Dense(second),)))
+    found = parts(*sending)
+    assert {part.width for part in found} == {Width.NARROW}
+    assert any(part.spill for part in found) == (not fits(bound))
+    assert check(sending, level)[0, 0, 0] == bound
+
+
+@LIMITS
+@pytest.mark.parametrize("rule", [Fire.SIGNED, Fire.RETRACT])
+def test_payloads_of_both_signs_reach_both_limits(bound: int, rule: Fire) -> None:
+    sending = [Source((len(w),), 1, (Dense(w[None]),), rule) for w in (weights_of(bound),)]
+    # The sum reaches −bound as well, and 32768 does not fit.
+    assert any(part.spill for part in parts(*sending)) == (abs(bound) > 32767)
+    current = check(sending, None)[0, :, 0]
+    assert current.tolist() == [bound, -bound, bound, -bound, current[4]]
+
+
+@LEVELS
+@LIMITS
+@pytest.mark.parametrize("phi", [1, 7])
+def test_taps_of_a_convolution_add_up(bound: int, phi: int, level: Level | None) -> None:
+    first, second = reaching(bound, phi)
+    kernel = np.zeros((1, 40 * 9), np.int8)
+    kernel[0, : len(first)] = first
+    conv = Conv(kernel.reshape(1, 40, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1))
+    sending = [Source((40, 4, 5), phi, (conv,))]
+    if second.any():
+        one = Conv(second.reshape(1, -1, 1, 1), (1, 1), (0,) * 4, (1, 1))
+        sending.append(Source((len(second), 4, 5), 1, (one,)))
+    assert any(part.spill for part in parts(*sending)) == (not fits(bound))
+    assert check(sending, level)[0, 0, 0, 1, 1] == bound
+
+
+@LEVELS
+@LIMITS
+@pytest.mark.parametrize("apart", [True, False])
+def test_pixels_of_a_fused_pool_share_a_weight(
+    bound: int, apart: bool, level: Level | None
+) -> None:
+    first, second = reaching(bound, 2, pixels=6)
+    pool = SumPool((2, 3), (2, 3), (0,) * 4, (1, 1))
+    conv = Conv(first.reshape(1, -1, 1, 1), (1, 1), (0,) * 4, (1, 1))
+    factors: tuple[Factor, ...] = (pool, conv) if apart else (GlobalSum(), Dense(first[None]))
+    shape = (len(first), 4, 6) if apart else (len(first), 2, 3)
+    sending = [Source(shape, 2, factors)]
+    if second.any():
+        rest = Dense(second[None])
+        one = Conv(second.reshape(1, -1, 1, 1), (1, 1), (0,) * 4, (1, 1))
+        goal = (len(second), 2, 2) if apart else (len(second),)
+        sending.append(Source(goal, 1, (one,) if apart else (rest,)))
+    links = [link_of(source) for source in sending]
+    assert links[0].multiplicity == 6
+    assert any(part.spill for part in parts_of(links)) == (not fits(bound))
+    assert (check(sending, level)[0, 0] == bound).all()
+
+
+@LIMITS
+def test_a_transposed_convolution_counts_the_taps_that_meet(bound: int) -> None:
+    """Stride 2 and kernel 3: a cell meets four corner taps, two of an edge, or the centre."""
+    corners = weights_of(bound, least=8)
+    size = -(-len(corners) // 4)
+    kernel = np.full((size, 1, 3, 3), np.sign(bound) * 127, np.int8)
+    kernel[:, 0, 1, :] = kernel[:, 0, :, 1] = 0
+    flat = np.zeros(size * 4, np.int8)
+    flat[: len(corners)] = corners
+    kernel[:, 0, ::2, ::2] = flat.reshape(size, 2, 2)
+    conv = ConvTranspose(kernel, (2, 2), (0,) * 4, (0, 0), (1, 1))
+    sending = [Source((size, 2, 2), 1, (conv,))]
+    assert any(part.spill for part in parts(*sending)) == (not fits(bound))
+    assert check(sending, None)[0, 0, 0, 2, 2] == bound
+
+
+@pytest.mark.parametrize("groups", range(1, GROUPS + 2))
+@LEVELS
+def test_channels_are_split_into_few_groups_that_fit(groups: int, level: Level | None) -> None:
+    channels = 258 * groups
+    sending = [Source((channels,), 1, (Dense(np.full((9, channels), 127, np.int8)),))]
+    whole = [(n * 258, (n + 1) * 258) for n in range(groups)]
+    expected = [(Width.NARROW, pair, pair != whole[-1]) for pair in whole]
+    if groups > GROUPS:
+        expected = [(Width.WIDE, (0, channels), False)]
+    assert shown(parts(*sending)) == expected
+    assert (check(sending, level)[0, 0] == 127 * channels).all()
+
+
+def test_outputs_are_split_alike_at_the_worst_of_them() -> None:
+    weights = np.zeros((2, 600), np.int8)
+    weights[0, :300], weights[1, 200:] = 127, -127
+    # The first output has room for 258 channels; from there on the second one for 258.
+    found = shown(parts(Source((600,), 1, (Dense(weights),))))
+    assert [pair for _, pair, _ in found] == [(0, 258), (258, 516), (516, 600)]
+    assert check([Source((600,), 1, (Dense(weights),))], None)[0, 0].tolist() == [38100, -50800]
+
+
+@LEVELS
+def test_one_channel_that_does_not_fit_takes_32_bits(level: Level | None) -> None:
+    kernel = np.full((3, 2, 5, 5), 127, np.int8)
+    conv = Conv(kernel, (1, 1), (2,) * 4, (1, 1))
+    sending = [Source((2, 6, 6), 255, (conv,), Fire.SIGNED)]
+    assert shown(parts(*sending)) == [(Width.WIDE, (0, 2), False)]
+    assert check(sending, level)[0, 0].max() == 127 * 50 * 255
+
+
+@LEVELS
+@pytest.mark.parametrize("phi", [5, 6, 255])
+def test_depthwise_sums_are_never_split(phi: int, level: Level | None) -> None:
+    kernel = np.full((20, 1, 7, 7), -127, np.int8)
+    sending = [Source((20, 7, 7), phi, (Conv(kernel, (1, 1), (3,) * 4, (1, 1), 20),))]
+    width = Width.NARROW if 49 * 127 * phi <= 32768 else Width.WIDE
+    assert shown(parts(*sending)) == [(width, (0, 20), False)]
+    assert check(sending, level)[0, 0].min() == -49 * 127 * phi
+
+
+@LEVELS
+def test_grouped_sums_that_do_not_fit_take_32_bits(level: Level | None) -> None:
+    kernel = np.full((6, 33, 3, 3), 127, np.int8)
+    sending = [Source((66, 4, 4), 1, (Conv(kernel, (1, 1), (1,) * 4, (1, 1), 2),))]
+    assert shown(parts(*sending)) == [(Width.WIDE, (0, 66), False)]
+    assert check(sending, level)[0, 0].max() == 33 * 9 * 127
+
+
+@LEVELS
+def test_other_exponents_take_32_bits(level: Level | None) -> None:
+    large = Source((30,), 1, (Dense(np.full((4, 30), 127, np.int8)),), exponent=3)
+    small = Source((4,), 255, (Identity(np.full(4, -127, np.int8)),))
+    none = Source((4,), 255, (), Fire.SIGNED, exponent=8)
+    found = parts(small, large, none)
+    assert [(p.link.shift, p.width) for p in found] == [
+        (0, Width.WIDE),
+        (8, Width.WIDE),
+        (3, Width.NARROW),
+    ]
+    extreme = 8 * 30 * 127 - 255 * 127 + 255 * 256
+    assert (check([small, large, none], level)[0, 0] == extreme).all()
+
+
+@LEVELS
+def test_sums_spill_between_links_that_fit_alone(level: Level | None) -> None:
+    dense = Dense(np.full((5, 200), 127, np.int8))
+    identity = Identity(np.full(5, 127, np.int8))
+    sending = [
+        Source((200,), 1, (dense,)),
+        Source((5,), 57, (identity,)),  # 25400 + 7239 = 32639
+        Source((5,), 2, (identity,)),  # 32893: too much
+        Source((200,), 1, (dense,)),
+    ]
+    spills = [part.spill for part in parts(*sending)]
+    assert spills == [False, True, False, False]
+    extreme = 127 * (400 + 59)
+    assert (check(sending, level)[0, 0] == extreme).all()
+
+
+def test_negative_and_positive_links_do_not_cancel() -> None:
+    up, down = (Dense(np.full((2, 200), w, np.int8)) for w in (127, -127))
+    sending = [
+        Source((200,), 1, (up,)),
+        Source((200,), 1, (down,)),
+        Source((60,), 1, (Dense(np.full((2, 60), 127, np.int8)),)),
+    ]
+    # −25400 … 25400 fits, and 25400 + 7620 does not, whatever the others may take away.
+    assert [part.spill for part in parts(*sending)] == [False, True, False]
+
+
+def test_steady_sources_are_summed_once_in_32_bits() -> None:
+    dense = Dense(np.full((2, 9), 1, np.int8))
+    links = [link_of(Source((9,), 1, (dense,)), steps) for steps in (STEPS, 1)]
+    assert [part.width for part in parts_of(links)] == [Width.CONSTANT, Width.NARROW]
+
+
+@LEVELS
+def test_without_16_bits_all_sums_have_32(level: Level | None) -> None:
+    dense = Dense(np.full((5, 300), 127, np.int8))
+    sending = [Source((300,), 1, (dense,)), Source((5,), 1, ())]
+    assert {part.width for part in parts(*sending, narrow=False)} == {Width.WIDE}
+    assert (check(sending, level, narrow=False)[0, 0] == 127 * 300 + 1).all()
+
+
+def matrix(connection: Connection, shape: Shape) -> np.ndarray:
+    """Σ of the connection for every single payload of 1, (output cells, C, pixels)."""
+    size = int(np.prod(shape))
+    singles = np.eye(size, dtype=np.int64).reshape(size, *shape)
+    columns = carried(connection, singles).reshape(size, -1)
+    return columns.T.reshape(-1, shape[0], size // shape[0])
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(cases())
+def test_no_payloads_take_sums_of_16_bits_beyond_them(case: Case) -> None:
+    program, ranges = case.program, payload_ranges(case.program)
+    for sink in program.populations[1:]:
+        found = [
+            (c, chained(c, Field(program.population(c.source).shape, *ranges[c.source], 2), "x"))
+            for c in program.into(sink.name)
+        ]
+        known = {id(link): c for c, (relays, link) in found if not relays}
+        highest: np.ndarray | int = 0
+        lowest: np.ndarray | int = 0
+        for part in parts_of([link for _, (_, link) in found]):
+            connection = known.get(id(part.link))
+            if part.width is not Width.NARROW or connection is None:
+                continue
+            columns = matrix(connection, part.link.field.shape) >> connection.exponent
+            columns = columns[:, slice(*part.channels)].reshape(len(columns), -1)
+            ends = [columns * limit for limit in (0, *ranges[connection.source])]
+            highest = highest + np.max(ends, axis=0).sum(axis=1)
+            lowest = lowest + np.min(ends, axis=0).sum(axis=1)
+            assert np.max(highest) < 2**15
+            assert np.min(lowest) >= -(2**15)
+            if part.spill:
+                highest = lowest = 0
+
+
+def test_every_channel_is_added_once() -> None:
+    random = np.random.default_rng(3)
+    for _ in range(20):
+        weights = random.integers(-127, 128, (7, 3000)).astype(np.int8)
+        found = parts(Source((3000,), int(random.integers(1, 4)), (Dense(weights),)))
+        pairs = [part.channels for part in found]
+        assert [first for first, _ in pairs] == [0, *(last for _, last in pairs[:-1])]
+        assert pairs[-1][1] == 3000
