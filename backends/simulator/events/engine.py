@@ -86,13 +86,14 @@ class EventEngine:
         result = empty_run(plan, len(inputs), record, program.timesteps)
         threads, size = self._chunks(plan, len(inputs))
         stop, steps = Event(), range(program.timesteps)
-        free = self._workspaces = [w for w in self._workspaces if w.images >= size][:threads]
+        free = iter([w for w in self._workspaces if w.images >= size][:threads])
+        self._workspaces = []
         busy: dict[int, Images] = {}
 
         def run_chunk(part: slice) -> int:
             images = busy.get(get_ident())
             if images is None:
-                workspace = free.pop() if free else Workspace(plan, size)
+                workspace = next(free, None) or Workspace(plan, size)  # whoever is first takes it
                 images = busy[get_ident()] = Images(workspace)
             collector = Collector(images.workspace, result, part, steps)
             images.start(inputs[part])
