@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from spikec.compiler.arrays import Array
+
 ALIGNMENT = 64
 """Buffers begin at multiples of a cache line."""
 
@@ -42,6 +46,13 @@ class Arena:
 def aligned(size: int) -> int:
     """The next multiple of the alignment."""
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def line_aligned(size: int) -> Array:
+    """Bytes, uint8, that begin at a cache line; their contents are arbitrary."""
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    skip = -raw.ctypes.data % ALIGNMENT
+    return raw[skip : skip + size]
 
 
 def arena_for(buffers: Sequence[Buffer]) -> Arena:

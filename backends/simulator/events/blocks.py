@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from spikec.backends.simulator.events.machine import Machine
+from spikec.backends.simulator.events.pairs import FEATURE, LANES
 from spikec.backends.simulator.events.patch import Tap
 from spikec.backends.simulator.events.sums import Part, Width
 
@@ -28,11 +29,13 @@ class Block:
         lanes: Channels per vector.
         vectors: Vectors.
         registers: Vectors of 16-bit sums that a kernel may hold.
+        paired: Narrow sums are those of pairs of vectors; see ``pairs``.
     """
 
     lanes: int
     vectors: int
     registers: int
+    paired: bool = False
 
     @property
     def channels(self) -> int:
@@ -66,7 +69,15 @@ def block_of(parts: Sequence[Part], padded: int, pixels: int, machine: Machine) 
         taps = max((len(region.taps) for region in part.link.regions), default=1)
         most = min(most, max(1, registers // (taps * _units(part.width))))
     cached = max(1, machine.l2_bytes * 3 // 4 // (STATE * pixels * lanes))
-    return Block(lanes, _dividing(padded // lanes, min(most, cached)), registers)
+    vectors = _dividing(padded // lanes, min(most, cached))
+    paired = machine.has(FEATURE) and lanes == LANES and vectors % 2 == 0
+    return Block(lanes, vectors, registers, paired and _pays(mixing))
+
+
+def _pays(mixing: Sequence[Part]) -> bool:
+    """Whether pairs are faster: payloads would have to multiply both parts of a word."""
+    narrow = [part.link.field for part in mixing if part.width is Width.NARROW]
+    return bool(narrow) and not any(field.payload for field in narrow)
 
 
 def _dividing(vectors: int, most: int) -> int:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from llvmlite import ir
 
 from spikec.backends.simulator.events.emit import I8, Code, symbol, vector
+from spikec.backends.simulator.events.pairs import added_to_pair
 from spikec.backends.simulator.events.patch import Patch, Tap, slides
 from spikec.backends.simulator.events.scatter import Walk
 
@@ -16,8 +17,8 @@ from spikec.backends.simulator.events.scatter import Walk
 class Channelwise:
     """Adds w·n of every channel of a block, event or not, to that channel's accumulators.
 
-    Fields as in Scatter; ``weighted`` tells whether there are weights at all, (weight_taps, Cpad)
-    int8, or every one is 1.
+    Fields as in Scatter, ``paired`` for the sums alone. With ``weighted`` there are weights,
+    (weight_taps, Cpad) int8; without, every one is 1.
     """
 
     taps: tuple[Tap, ...]
@@ -28,6 +29,7 @@ class Channelwise:
     payload: int
     shift: int
     weighted: bool
+    paired: bool = False
 
     scalars: ClassVar[tuple[str, ...]] = (
         *("rows", "columns", "pitch", "next_row", "weights_tap"),
@@ -82,11 +84,13 @@ class Channelwise:
     def _add_all(
         self, code: Code, patch: Patch, events: ir.Value, weights: dict[tuple[Tap, int], ir.Value]
     ) -> None:
-        for v in range(self.vectors):
-            sent = self._sent(code, patch, events, v)
-            for tap in self.taps:
+        sent = [self._sent(code, patch, events, v) for v in range(self.vectors)]
+        for tap in self.taps:
+            terms = [self._term(code, sent[v], weights[tap, v]) for v in range(self.vectors)]
+            for v in range(0, self.vectors if self.paired else 0, 2):
+                terms[v : v + 2] = added_to_pair(code, terms[v], terms[v + 1])
+            for v, term in enumerate(terms):
                 register = patch.registers[tap.row, tap.column, v]
-                term = self._term(code, sent, weights[tap, v])
                 register.set(code.builder.add(register.get(), term))
 
     def _sent(self, code: Code, patch: Patch, events: ir.Value, v: int) -> ir.Value:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llvmlite import ir
 
 from spikec.backends.simulator.events.emit import I16, I32, Code, size_of, vector
+from spikec.backends.simulator.events.pairs import first_of_pair
 from spikec.backends.simulator.events.sweep import Place, Sweep
 
 
@@ -27,6 +28,7 @@ class Driven:
         shift: Its exponent.
         wide: There is an accumulator of 32 bits.
         constant: There is a current of 32 bits that stays the same at all steps.
+        paired: Accumulators of 16 bits are those of pairs of vectors; see ``pairs``.
     """
 
     lanes: int
@@ -35,6 +37,7 @@ class Driven:
     shift: int
     wide: bool
     constant: bool
+    paired: bool = field(default=False, kw_only=True)
 
     @property
     def accumulators(self) -> tuple[str, ...]:
@@ -77,9 +80,15 @@ class Current:
             size = size_of(kind.element)
             address = self.sweep.tile(base, pitch, place, size)
             part = self.code.load(kind, address)
+            if name == "narrow" and self.spec.paired and not place.odd:
+                part = first_of_pair(self.code, part, self.code.load(kind, self._next(address)))
             if name != "constant":
                 self.code.store(self.code.constant(kind, 0), address)
             yield self._widened(part) if name == "narrow" else part
+
+    def _next(self, address: ir.Value) -> ir.Value:
+        """The address of the second vector of a pair."""
+        return self.code.at(address, 2 * self.spec.lanes)
 
     def _widened(self, part: ir.Value) -> ir.Value:
         wide = self.code.builder.sext(part, vector(I32, self.spec.lanes))

@@ -14,6 +14,7 @@ from spikec.backends.simulator.events.packing import (
     channel_masks,
     channel_weights,
     packed_weights,
+    paired_words,
 )
 from spikec.backends.simulator.events.reach import Region
 from spikec.backends.simulator.events.scatter import Scatter
@@ -67,8 +68,16 @@ class Gathering:
         step: Calls of every step.
     """
 
-    def __init__(self, parts: Sequence[Part], block: Block, tiles: dict[Width, Tile]) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        block: Block,
+        tiles: dict[Width, Tile],
+        *,
+        compresses: bool = False,
+    ) -> None:
         self.block = block
+        self.compresses = compresses
         self.tiles = tiles
         self.lists: list[ListUse] = []
         self.before: list[Call] = []
@@ -95,6 +104,7 @@ class Gathering:
                 kernel = Channelwise(
                     taps, region.columns.advance, self.block.vectors, self.block.lanes,
                     part.width is not Width.NARROW, field.payload, _shift(part), weighted,
+                    self._paired(part),
                 )  # fmt: skip
                 walk = _walk(region, field, field.padded * item // 8)
                 places = {
@@ -121,6 +131,7 @@ class Gathering:
                     taps, region.columns.advance, self.block.vectors, self.block.lanes,
                     part.width is not Width.NARROW, min(field.padded, WORD),
                     listed.entry if listed else 0, field.payload, _shift(part), weights.shape[3],
+                    self._paired(part),
                 )  # fmt: skip
                 places, numbers = self._events(part, region, listed)
                 places |= {
@@ -166,7 +177,8 @@ class Gathering:
         }
         words = link.field.padded // WORD
         numbers = {"pixels": link.field.pixels, "words": words}
-        call = Call(Lists(use.entry, not whole), places, numbers)
+        compressed = self.compresses and use.entry == 16
+        call = Call(Lists(use.entry, not whole, compressed), places, numbers)
         steady = self.constant if part.width is Width.CONSTANT else None
         (steady if steady is not None else self.prepare if len(masks) > 1 else self.before).append(
             call
@@ -176,8 +188,13 @@ class Gathering:
     def _packed(self, part: Part) -> Array:
         key = id(part.link)
         if key not in self._weights:
-            self._weights[key] = packed_weights(part.link, self.block.channels)
+            weights = packed_weights(part.link, self.block.channels)
+            pairs = self._paired(part)
+            self._weights[key] = paired_words(weights, self.block.lanes) if pairs else weights
         return self._weights[key]
+
+    def _paired(self, part: Part) -> bool:
+        return self.block.paired and part.width is Width.NARROW
 
     def _reached(self, tile: Tile, region: Region) -> Place:
         return Place(tile.width, tile.at(region.rows.origin, region.columns.origin))
@@ -197,7 +214,9 @@ class Gathering:
             "rows": narrow.map_rows, "columns": narrow.map_columns,
             "narrow_row": narrow.pitch, "wide_row": wide.pitch,
         }  # fmt: skip
-        return Call(Spill(self.block.lanes, self.block.vectors, part.link.shift), places, numbers)
+        block = self.block
+        kernel = Spill(block.lanes, block.vectors, part.link.shift, block.paired)
+        return Call(kernel, places, numbers)
 
 
 @dataclass(frozen=True)

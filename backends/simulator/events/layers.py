@@ -13,6 +13,7 @@ from spikec.backends.simulator.events.driver import PHASES
 from spikec.backends.simulator.events.fields import Field
 from spikec.backends.simulator.events.gathering import Gathering, ListUse
 from spikec.backends.simulator.events.links import Link
+from spikec.backends.simulator.events.lists import COMPRESS
 from spikec.backends.simulator.events.machine import Machine
 from spikec.backends.simulator.events.state import Clear
 from spikec.backends.simulator.events.sums import Part, Width, parts_of
@@ -106,6 +107,7 @@ class Sink:
             narrow[0].link.shift if narrow else 0,
             Width.WIDE in self.tiles,
             Width.CONSTANT in self.tiles,
+            paired=self.block.paired,
         )
 
     def current(self) -> tuple[dict[str, Place], dict[str, int]]:
@@ -147,7 +149,8 @@ class Sink:
             phases: Calls of its own; those of a step, or of constant sums, come behind the sums.
             state: Arrays of the state.
         """
-        gathering = Gathering(self.parts, self.block, self.tiles)
+        compresses = self.machine.has(COMPRESS)
+        gathering = Gathering(self.parts, self.block, self.tiles, compresses=compresses)
         clears = [clear(Place(width), tile.size) for width, tile in self.tiles.items()]
         gathered = {
             "before": gathering.before,

@@ -25,6 +25,7 @@ from spikec.backends.simulator.events.reach import (
     regions,
     strided,
     transposed,
+    trimmed,
 )
 from spikec.backends.simulator.events.slices import as_slice
 from spikec.compiler.arrays import Array, Int8
@@ -163,8 +164,9 @@ def _fused(factors: Sequence[Factor], field: Field) -> Parts | None:
         case [SumPool() as pool, Conv(groups=1) as conv] if apart(pool):
             inner, outer = window_of(conv), window_of(pool)
             places = _positions(outer, field.grid)
+            lines = _lines(inner, places)
             axes = [
-                pooled(strided(planar(inner), axis, places[axis]), planar(outer), axis, size)
+                pooled(lines[axis], planar(outer), axis, size)
                 for axis, size in enumerate(field.grid)
             ]
             return Parts(
@@ -213,8 +215,7 @@ def _single(factors: Sequence[Factor], field: Field) -> Parts | None:
             return Parts(_regions_of(plain, field), weights.reshape(-1, 1), True)
         case [SumPool() as pool]:
             window = window_of(pool)
-            axes = [strided(planar(window), axis, size) for axis, size in enumerate(field.grid)]
-            return Parts(_regions(axes, window), None, True)
+            return Parts(_regions(_lines(window, field.grid), window), None, True)
         case [GlobalSum()]:
             return Parts(_regions_of(gathered, field), None, True)
     return None
@@ -222,7 +223,7 @@ def _single(factors: Sequence[Factor], field: Field) -> Parts | None:
 
 def _convolution(conv: Conv, field: Field) -> Parts:
     window, weights = window_of(conv), conv.weights
-    axes = [strided(planar(window), axis, size) for axis, size in enumerate(field.grid)]
+    axes = _lines(window, field.grid)
     if conv.groups == field.channels == len(weights) and conv.groups > 1:
         return Parts(_regions(axes, window), weights.reshape(len(weights), -1), True)
     return Parts(_regions(axes, window), _flat(weights), False, conv.groups)
@@ -249,7 +250,14 @@ def _sliced(gather: Gather, weights: Int8 | None, field: Field) -> Parts | None:
     return Parts(regions([taken.rows], [taken.columns], 1), spread[None, ..., None], False)
 
 
-def _positions(window: Window, grid: tuple[int, int]) -> tuple[int, ...]:
+def _lines(window: Window, grid: tuple[int, ...]) -> list[list[Line]]:
+    """Classes of rows, without many taps that miss a small map, and of columns."""
+    flat = planar(window)
+    rows, columns = (strided(flat, axis, size) for axis, size in enumerate(grid))
+    return [trimmed(rows, _positions(window, grid)[0]), columns]
+
+
+def _positions(window: Window, grid: tuple[int, ...]) -> tuple[int, ...]:
     flat = planar(window)
     return tuple(
         (size + flat.before[axis] + flat.after[axis] - flat.reach[axis]) // flat.strides[axis] + 1

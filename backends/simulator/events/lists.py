@@ -7,7 +7,13 @@ from typing import ClassVar
 
 from llvmlite import ir
 
-from spikec.backends.simulator.events.emit import I1, I32, I64, Code, Variable, symbol
+from spikec.backends.simulator.events.emit import I1, I16, I32, I64, Code, Variable, symbol, vector
+
+COMPRESS = "avx512vbmi2"
+"""What a processor needs for vpcompressw."""
+
+SLACK = 32
+"""Entries that are written at a time."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +27,13 @@ class Lists:
     Attributes:
         index: Bits of an entry: 16 or 32.
         masked: Whether there are masks.
+        compressed: Half a word at a time by the instruction vpcompressw, whatever it holds; needs
+            the processor's feature COMPRESS, 16 bits, and SLACK entries behind the last one.
     """
 
     index: int
     masked: bool
+    compressed: bool = False
 
     scalars: ClassVar[tuple[str, ...]] = ("pixels", "words")
     operands: ClassVar[tuple[str, ...]] = ("bits", "positions", "entries", "masks")
@@ -56,6 +65,9 @@ class Lists:
             place = code.at(code.address("masks"), builder.shl(word, I64(3)))
             bits = builder.and_(bits, code.load(I64, place))
         first = builder.shl(word, I64(6))
+        if self.compressed:
+            self._compress(code, bits, first, count)
+            return
         left = code.variable(bits)
         size = I64(self.index // 8)
         with code.loop_while(lambda: builder.icmp_unsigned("!=", left.get(), I64(0))):
@@ -65,3 +77,27 @@ class Lists:
             code.store(builder.trunc(channel, ir.IntType(self.index)), place)
             count.set(builder.add(count.get(), I64(1)))
             left.set(builder.and_(present, builder.sub(present, I64(1))))
+
+    def _compress(self, code: Code, bits: ir.Value, first: ir.Value, count: Variable) -> None:
+        """Append the channels of both halves of a word, by one instruction each."""
+        builder, kind = code.builder, vector(I16, SLACK)
+        numbers = ir.Constant(kind, list(range(SLACK)))
+        for half in range(2):
+            base = builder.trunc(code.at(first, SLACK * half), I16)
+            channels = builder.add(code.splat(base, SLACK), numbers)
+            word = builder.trunc(builder.lshr(bits, I64(SLACK * half)), I32)
+            flags = builder.bitcast(word, vector(I1, SLACK))
+            chosen = _chosen(code, channels, flags)
+            code.store(chosen, code.at(code.address("entries"), builder.shl(count.get(), I64(1))))
+            found = builder.zext(code.intrinsic("llvm.ctpop", (word,)), I64)
+            count.set(builder.add(count.get(), found))
+
+
+def _chosen(code: Code, channels: ir.Value, flags: ir.Value) -> ir.Value:
+    """The flagged elements first, in order."""
+    name = "llvm.x86.avx512.mask.compress.v32i16"
+    module, kind = code.builder.module, channels.type
+    if name not in module.globals:
+        ir.Function(module, ir.FunctionType(kind, [kind, kind, flags.type]), name)
+    nothing = code.constant(kind, 0)
+    return code.builder.call(module.globals[name], [channels, nothing, flags])

@@ -88,6 +88,7 @@ class Neurons:
         driven = asdict(self.sink.driven)
         if not integrates:
             driven |= {"narrow": False, "wide": False, "constant": False, "shift": 0}
+            driven["paired"] = False
         kernel = Fire(
             **driven,
             rule=population.fire.value,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from spikec.backends.simulator.events.arena import line_aligned
 from spikec.backends.simulator.events.fields import WORD, Field, padded
 from spikec.backends.simulator.events.links import Link
 from spikec.compiler.arrays import Array, Int8, Int32
@@ -29,8 +30,24 @@ def packed_weights(link: Link, block: int) -> Int8:
         inputs = slice(group * per_group, (group + 1) * per_group)
         outputs = slice(group * width, (group + 1) * width)
         spread[:, inputs, :, outputs] = weights[:, outputs].transpose(0, 2, 3, 1)
-    blocks = spread.reshape(*spread.shape[:3], -1, block)
-    return np.ascontiguousarray(blocks.transpose(3, 0, 1, 2, 4))
+    blocks = spread.reshape(*spread.shape[:3], -1, block).transpose(3, 0, 1, 2, 4)
+    packed = line_aligned(blocks.size).view(np.int8).reshape(blocks.shape)
+    packed[...] = blocks
+    return packed
+
+
+def paired_words(weights: Int8, lanes: int) -> Int8:
+    """Packed weights as words of two for pairs of vectors; see ``pairs``.
+
+    Args:
+        weights: (…, block), as ``packed_weights`` gives them.
+        lanes: Channels per vector; a block has an even number of vectors.
+    """
+    pairs = weights.reshape(*weights.shape[:-1], -1, 2, lanes).astype(np.int16)
+    words = line_aligned(weights.size).view("<i2").reshape(*pairs.shape[:-2], lanes)
+    np.multiply(pairs[..., 1, :], np.int16(256), out=words)
+    words += pairs[..., 0, :]
+    return words.view(np.int8).reshape(weights.shape)
 
 
 def channel_weights(link: Link) -> Int8:

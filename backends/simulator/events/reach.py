@@ -6,11 +6,18 @@ a class of its own, in which the next pixel touches the next accumulators.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby, product
 
 from spikec.backends.simulator.events.patch import Tap
 from spikec.compiler.geometry import Window
+
+MOST_WASTE = 0.1
+"""Sums along an axis that may go to the margin before taps are left out instead."""
+
+MOST_PARTS = 3
+"""Classes that a class may fall into by that: each of them is a kernel of its own."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,38 @@ def _taps(window: Window, axis: int, remainder: int) -> list[tuple[int, int]]:
         for tap in range(window.kernel[axis])
         if (tap * dilation - remainder) % stride == 0
     ]
+
+
+def trimmed(lines: list[Line], size: int) -> list[Line]:
+    """Classes without the taps that miss a map of few positions, if these are many.
+
+    Args:
+        lines: Classes, of advance 1.
+        size: Accumulators of the map along the axis; the others are margin.
+    """
+    result: list[Line] = []
+    for line in lines:
+        parts = [list(group) for _, group in groupby(range(line.count), partial(_met, line, size))]
+        met = sum(len(part) * len(_met(line, size, part[0])) for part in parts)
+        waste = 1 - met / max(1, line.count * len(line.taps))
+        if waste <= MOST_WASTE or len(parts) > MOST_PARTS:
+            result.append(line)
+        else:
+            result.extend(_part(line, part, _met(line, size, part[0])) for part in parts)
+    return result
+
+
+def _met(line: Line, size: int, position: int) -> tuple[tuple[int, int], ...]:
+    """The taps of a position of a class that meet the map."""
+    origin = line.origin + position * line.advance
+    return tuple(tap for tap in line.taps if 0 <= origin + tap[0] < size)
+
+
+def _part(line: Line, positions: list[int], taps: tuple[tuple[int, int], ...]) -> Line:
+    """Neighbouring positions of a class as a class of their own."""
+    skipped = positions[0]
+    first, origin = line.first + skipped * line.step, line.origin + skipped * line.advance
+    return replace(line, first=first, count=len(positions), origin=origin, taps=taps)
 
 
 def transposed(window: Window, axis: int, size: int) -> list[Line]:

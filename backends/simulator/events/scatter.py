@@ -10,6 +10,7 @@ from typing import ClassVar
 from llvmlite import ir
 
 from spikec.backends.simulator.events.emit import I1, I8, I32, I64, Code, Variable, symbol, vector
+from spikec.backends.simulator.events.pairs import high_bytes
 from spikec.backends.simulator.events.patch import Patch, Tap, slides
 
 
@@ -32,6 +33,8 @@ class Scatter:
         payload: Bits of a payload; 0 if every event is worth 1.
         shift: Every sum is shifted left by so much.
         weight_taps: Taps in a channel's weights, used or not.
+        paired: Weights are words for pairs of vectors, and sums likewise; see ``pairs``. Without
+            payloads and shift only.
     """
 
     taps: tuple[Tap, ...]
@@ -44,6 +47,7 @@ class Scatter:
     payload: int
     shift: int
     weight_taps: int
+    paired: bool = False
 
     scalars: ClassVar[tuple[str, ...]] = (
         *("rows", "columns", "pitch", "next_row", "weights_pixel"),
@@ -101,8 +105,11 @@ class Scatter:
             base = code.at(weights.get(), code.builder.mul(channel, I64(row)))
             payload = self._payload(code, patch, payloads, channel)
             for tap in self.taps:
-                for v in range(self.vectors):
-                    self._add(code, patch, (tap, v), base, payload)
+                for v in range(0, self.vectors, 2 if self.paired else 1):
+                    if self.paired:
+                        self._add_pair(code, patch, (tap, v), base)
+                    else:
+                        self._add(code, patch, (tap, v), base, payload)
 
     def _payload(
         self, code: Code, patch: Patch, payloads: ir.Value, channel: ir.Value
@@ -120,6 +127,14 @@ class Scatter:
         if self.shift:
             payload = code.builder.shl(payload, element(self.shift))
         return code.splat(payload, self.lanes)
+
+    def _add_pair(self, code: Code, patch: Patch, target: tuple[Tap, int], base: ir.Value) -> None:
+        tap, v = target
+        place = code.at(base, (tap.weight * self.vectors + v) * self.lanes)
+        words = code.load(patch.kind, place)
+        for vector_index, term in ((v, words), (v + 1, high_bytes(code, words))):
+            register = patch.registers[tap.row, tap.column, vector_index]
+            register.set(code.builder.add(register.get(), term))
 
     def _add(
         self,

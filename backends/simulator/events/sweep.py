@@ -10,8 +10,8 @@ from llvmlite import ir
 
 from spikec.backends.simulator.events.emit import I64, Code
 
-UNROLLED = 4
-"""Vectors of a pixel that a kernel handles without a loop."""
+UNROLLED = (4, 2, 3, 1)
+"""Vectors of a pixel that a kernel handles without a loop; pairs stay together."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,14 @@ class Place:
         column: Of the pixel.
         pixel: Rows before it times columns, plus column.
         channel: In the block.
+        odd: Whether the vector is the second of a pair.
     """
 
     row: ir.Value
     column: ir.Value
     pixel: ir.Value
     channel: ir.Value
+    odd: bool = False
 
 
 class Sweep:
@@ -46,7 +48,7 @@ class Sweep:
         self.code = code
         self.lanes = lanes
         self.block = lanes * vectors
-        self.together = next(n for n in range(UNROLLED, 0, -1) if vectors % n == 0)
+        self.together = next(n for n in UNROLLED if vectors % n == 0)
 
     @contextmanager
     def groups(self) -> Iterator[tuple[ir.Value, ...]]:
@@ -64,7 +66,10 @@ class Sweep:
         builder = self.code.builder
         with self.code.loop(rows) as row, self.code.loop(columns) as column:
             pixel = builder.add(builder.mul(row, columns), column)
-            yield tuple(Place(row, column, pixel, channel) for channel in channels)
+            yield tuple(
+                Place(row, column, pixel, channel, bool(index % 2))
+                for index, channel in enumerate(channels)
+            )
 
     def dense(self, base: ir.Value, place: Place, size: int) -> ir.Value:
         """An address in an array [pixel][channel of the block] of elements of some bytes."""

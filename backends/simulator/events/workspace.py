@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from spikec.backends.simulator.events.arena import ALIGNMENT, Buffer, arena_for
+from spikec.backends.simulator.events.arena import Buffer, arena_for, line_aligned
 from spikec.backends.simulator.events.calls import Call, Place
 from spikec.backends.simulator.events.driver import PHASES
 from spikec.backends.simulator.events.layers import Layer
+from spikec.backends.simulator.events.lists import SLACK
 from spikec.backends.simulator.events.plan import Plan
 from spikec.compiler.arrays import Array, Int64
 
@@ -46,14 +47,14 @@ class Workspace:
     def reserve(self, layer: Layer, index: int, entries: int) -> None:
         """Make room for so many entries per step in a list of a layer."""
         key = (layer.name, index)
-        if entries <= self.capacity.get(key, 0):
+        if entries + SLACK <= self.capacity.get(key, 0):
             return
         use = layer.lists[index]
-        room = self.capacity[key] = max(256, entries + entries // 4)
+        room = self.capacity[key] = max(256, entries + entries // 4) + SLACK
         size = room * use.entry // 8 * use.field.steps
         memory = str(use.entries.memory)
         if size > self._size(memory):
-            self.buffers[memory] = _empty(size)
+            self.buffers[memory] = line_aligned(size)
             self._bound.clear()  # other layers use the same memory
         self._bound.pop(layer.name, None)
 
@@ -95,10 +96,10 @@ class Workspace:
         buffers = list(self._field_buffers())
         if self.persistent:
             for buffer in buffers:
-                self.buffers[buffer.name] = _empty(buffer.size)
+                self.buffers[buffer.name] = line_aligned(buffer.size)
             return
         arena = arena_for(buffers)
-        memory = _empty(arena.size)
+        memory = line_aligned(arena.size)
         for buffer in buffers:
             offset = arena.offsets[buffer.name]
             self.buffers[buffer.name] = memory[offset : offset + buffer.size]
@@ -126,7 +127,7 @@ class Workspace:
             for name, size in wanted.items():
                 sizes[name] = max(size, sizes.get(name, 0))
         for name, size in sizes.items():
-            self.buffers[name] = _empty(size)
+            self.buffers[name] = line_aligned(size)
 
     def _bind(self, layer: Layer) -> tuple[Int64, list[Int64]]:
         calls = [call for phase in PHASES for call in layer.phases[phase]]
@@ -173,13 +174,6 @@ def workspace_bytes(plan: Plan, images: int) -> int:
 def _shared(name: str) -> str:
     """The memory that all layers share for a kind of state."""
     return "state:" + name.partition(":")[0]
-
-
-def _empty(size: int) -> Array:
-    """Bytes that begin at a cache line."""
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    skip = -raw.ctypes.data % ALIGNMENT
-    return raw[skip : skip + size]
 
 
 def _address(array: Array) -> int:
