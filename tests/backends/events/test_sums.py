@@ -217,6 +217,38 @@ def test_grouped_sums_that_do_not_fit_take_32_bits(level: Level | None) -> None:
 
 
 @LEVELS
+@pytest.mark.parametrize("outputs", [64, 130, 192])
+@pytest.mark.parametrize("exponent", [0, 5])
+def test_every_channel_reaches_a_limit_of_its_own(
+    outputs: int, exponent: int, level: Level | None
+) -> None:
+    """Neighbours in a vector, and the same lane of the next vector, at opposite ends."""
+    bounds = np.random.default_rng(outputs).choice([32640, -32641, 0, -1, 255, -256], outputs)
+    kernel = np.stack([weights_of(bound, least=260) for bound in bounds])[..., None, None]
+    conv = Conv(kernel, (1, 1), (0,) * 4, (1, 1))
+    identity = Identity(np.where(bounds > 0, 127, -127).astype(np.int8))
+    sending = [
+        Source((260, 2, 3), 1, (conv,), exponent=exponent),
+        Source((outputs, 2, 3), 1, (identity,), exponent=exponent),
+    ]
+    assert shown(parts(*sending)) == [
+        (Width.NARROW, (0, 260), False),
+        (Width.NARROW, (0, outputs), False),
+    ]
+    reached = (bounds + np.where(bounds > 0, 127, -127)) << exponent
+    assert (check(sending, level)[0, 0] == reached[:, None, None]).all()
+
+
+@LEVELS
+def test_every_channel_spills_what_is_its_own(level: Level | None) -> None:
+    signs = np.random.default_rng(0).choice([-1, 0, 1], (128, 1))
+    weights = (signs * np.full((128, 700), 127)).astype(np.int8)
+    sending = [Source((700,), 1, (Dense(weights),), exponent=2)]
+    assert [part.spill for part in parts(*sending)] == [True, True, False]
+    assert (check(sending, level)[0, 0] == 4 * 127 * 700 * signs[:, 0]).all()
+
+
+@LEVELS
 def test_other_exponents_take_32_bits(level: Level | None) -> None:
     large = Source((30,), 1, (Dense(np.full((4, 30), 127, np.int8)),), exponent=3)
     small = Source((4,), 255, (Identity(np.full(4, -127, np.int8)),))
