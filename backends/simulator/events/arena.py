@@ -49,8 +49,11 @@ def aligned(size: int) -> int:
 
 
 def line_aligned(size: int) -> Array:
-    """Bytes, uint8, that begin at a cache line; their contents are arbitrary."""
-    raw = np.empty(size + ALIGNMENT, np.uint8)
+    """Bytes, uint8, that begin at a cache line; their contents are arbitrary.
+
+    Another line's worth behind them may be read: kernels read whole words.
+    """
+    raw = np.empty(size + 2 * ALIGNMENT, np.uint8)
     skip = -raw.ctypes.data % ALIGNMENT
     return raw[skip : skip + size]
 

@@ -12,9 +12,12 @@ from spikec.backends.simulator.events.fields import Field
 from spikec.backends.simulator.events.gathering import bits_of, payloads_of
 from spikec.backends.simulator.events.machine import MachineCodeError
 from spikec.backends.simulator.events.tally import RUN, Tally
-from spikec.compiler.arrays import Array, Int32, Int64
+from spikec.compiler.arrays import Array, Int32
 from spikec.compiler.connections import Connection, Weighted
 from spikec.compiler.geometry import fan_out
+
+CELLS = 64
+"""Cells that a vector of bytes holds where vectors are widest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +29,22 @@ class FanOuts:
 
     Attributes:
         field: The node's payloads.
-        table: int32, (classes, columns, padded channels).
-        runs: int32, (runs, 3): first pixel, pixels, class.
+        table: int32, (classes, columns, cells).
+        runs: int32, (runs, 3): first group, groups, class.
+        together: Neighbouring pixels that are counted as one, a group: their channels are its
+            cells. It fills the vectors where channels are few, and makes one class of pixels that
+            take turns, as under a stride.
     """
 
     field: Field
     table: Int32
     runs: Int32
+    together: int
+
+    @property
+    def cells(self) -> int:
+        """Cells of a group."""
+        return self.together * self.field.padded
 
     @property
     def columns(self) -> int:
@@ -41,18 +53,18 @@ class FanOuts:
 
     @property
     def scratch(self) -> dict[str, int]:
-        """Bytes of the counts per class and channel."""
-        return {"counts": 4 * len(self.table) * self.field.padded}
+        """Bytes of the counts per class and cell."""
+        return {"counts": 4 * len(self.table) * self.cells}
 
     def call(self, name: str, lanes: int) -> Call:
         """Count one step of a node, into ``events:name`` and, with payloads, ``spikes:name``.
 
         Args:
             name: Of the node.
-            lanes: Channels per vector.
+            lanes: Most cells per vector.
         """
         field, steps = self.field, self.field.steps
-        cells = 8 * self.columns
+        sums = 8 * self.columns
         places = {
             "bits": bits_of(name, field),
             "payloads": payloads_of(name, field),
@@ -60,18 +72,18 @@ class FanOuts:
             "table": Place(self.table),
             "counts": Place("counts"),
             **{
-                kind: Place(f"{kind}:{name}", image=cells * steps, step=cells if steps > 1 else 0)
+                kind: Place(f"{kind}:{name}", image=sums * steps, step=sums if steps > 1 else 0)
                 for kind in ("events", "spikes")
             },
         }
         numbers = {
-            "padded": field.padded,
+            "padded": self.cells,
             "runs": len(self.runs),
             "classes": len(self.table),
-            "bits_pixel": field.bits_pixel,
-            "payloads_pixel": field.payloads_pixel,
+            "bits_pixel": field.bits_pixel * self.together,
+            "payloads_pixel": field.payloads_pixel * self.together,
         }
-        return Call(Tally(lanes, field.payload, self.columns), places, numbers)
+        return Call(Tally(min(lanes, self.cells), field.payload, self.columns), places, numbers)
 
 
 def fan_outs(field: Field, outgoing: Sequence[Connection]) -> FanOuts:
@@ -89,23 +101,31 @@ def fan_outs(field: Field, outgoing: Sequence[Connection]) -> FanOuts:
     table = np.stack([column.reshape(field.channels, field.pixels) for column in columns])
     if int(table.max()) >= 2**31:
         raise MachineCodeError(f"a payload reaches {table.max()} neurons; kernels count to 2^31")
-    classes, members = _classes(table)
-    spread = np.zeros((len(classes), len(columns), field.padded), np.int32)
-    spread[..., : field.channels] = table[:, :, classes].transpose(2, 0, 1)
-    return FanOuts(field, spread, _runs(members))
+    spread = np.zeros((field.pixels, len(columns), field.padded), np.int32)
+    spread[..., : field.channels] = table.transpose(2, 0, 1)
+    ways = (_grouped(field, spread, together) for together in _groupings(field))
+    return min(ways, key=lambda way: len(way.runs) * way.cells)
 
 
-def _classes(table: Int64) -> tuple[Int64, Int64]:
-    """One pixel of every class, and the class of every pixel; table (columns, C, pixels)."""
-    rows = np.ascontiguousarray(table.reshape(-1, table.shape[2]).T.astype(np.int32))
+def _groupings(field: Field) -> list[int]:
+    """Numbers of pixels that may be counted together."""
+    filled = max(1, CELLS // field.padded)
+    return [1, *(n for n in (filled, 2 * filled) if n > 1 and field.pixels % n == 0)]
+
+
+def _grouped(field: Field, spread: Int32, together: int) -> FanOuts:
+    """The tables for groups of so many pixels; spread (pixels, columns, padded)."""
+    groups = spread.reshape(-1, together, *spread.shape[1:]).swapaxes(1, 2)
+    rows = np.ascontiguousarray(groups).reshape(len(groups), -1)
     keys: dict[bytes, int] = {}
     members = np.array([keys.setdefault(row.tobytes(), len(keys)) for row in rows])
     _, first = np.unique(members, return_index=True)
-    return first, members
+    table = rows[first].reshape(len(first), spread.shape[1], -1)
+    return FanOuts(field, np.ascontiguousarray(table), _runs(members), together)
 
 
 def _runs(members: Array) -> Int32:
-    """Neighbouring pixels of one class, at most RUN at a time."""
+    """Neighbouring groups of one class, at most RUN at a time."""
     changes = np.flatnonzero(np.diff(members)) + 1
     long = np.arange(0, len(members), RUN)
     starts = np.unique(np.concatenate([[0], changes, long]))

@@ -9,12 +9,15 @@ from spikec.backends.simulator.events.blocks import Block
 from spikec.backends.simulator.events.calls import Call, Place
 from spikec.backends.simulator.events.channelwise import Channelwise
 from spikec.backends.simulator.events.fields import WORD, Field
+from spikec.backends.simulator.events.flat import MOST_TAPS, FlatScatter
 from spikec.backends.simulator.events.lists import Lists
 from spikec.backends.simulator.events.packing import (
     channel_masks,
     channel_weights,
     packed_weights,
     paired_words,
+    shown_pixels,
+    word_count,
 )
 from spikec.backends.simulator.events.reach import Region
 from spikec.backends.simulator.events.scatter import Scatter
@@ -126,6 +129,9 @@ class Gathering:
         listed = self._list(part, masks, whole) if field.padded > WORD else None
         weights = self._packed(part)
         for region in link.regions:
+            if is_flat(part, region, self.block.vectors):
+                yield self._flat(part, region, weights, masks)
+                continue
             for taps in self.block.split(region.taps, part.width):
                 kernel = Scatter(
                     taps, region.columns.advance, self.block.vectors, self.block.lanes,
@@ -142,6 +148,28 @@ class Gathering:
                 numbers |= self._shape(region, tile)
                 numbers["weights_pixel"] = weights.strides[1] if weights.shape[1] > 1 else 0
                 yield Call(kernel, places, numbers)
+
+    def _flat(self, part: Part, region: Region, weights: Array, masks: Array) -> Call:
+        field, tile = part.link.field, self.tiles[part.width]
+        columns, width = region.columns, field.grid[1]
+        kernel = FlatScatter(
+            region.taps, columns.advance, field.padded, columns.step, self.block.vectors,
+            self.block.lanes, part.width is not Width.NARROW, _shift(part), weights.shape[3],
+            self._paired(part),
+        )  # fmt: skip
+        pixels = columns.first + (columns.count - 1) * columns.step + 1
+        shown = shown_pixels(masks, field.padded, columns)
+        words, tail = word_count(pixels, field.padded)
+        row = moved(bits_of(part.link.source, field), region.rows.first * width * field.bits_pixel)
+        places = {
+            "accumulators": self._reached(tile, region),
+            "weights": Place(weights, block=weights.strides[0]),
+            "events": row,
+            "mask": Place(shown, block=shown.strides[0] if len(shown) > 1 else 0),
+        }
+        numbers = self._shape(region, tile) | {"words": words, "tail": tail}
+        numbers["events_row"] = region.rows.step * width * field.bits_pixel
+        return Call(kernel, places, numbers)
 
     def _events(
         self, part: Part, region: Region, listed: ListUse | None
@@ -217,6 +245,19 @@ class Gathering:
         block = self.block
         kernel = Spill(block.lanes, block.vectors, part.link.shift, block.paired)
         return Call(kernel, places, numbers)
+
+
+def is_flat(part: Part, region: Region, vectors: int) -> bool:
+    """Whether a pass over a region goes word by word instead of pixel by pixel."""
+    field, columns = part.link.field, region.columns
+    spikes = field.payload == 0 and field.steps > 1 and part.width is not Width.CONSTANT
+    spaced = columns.step in (1, 2, 4) and columns.first < columns.step and columns.advance > 0
+    return (
+        spikes
+        and spaced
+        and field.padded * columns.step <= WORD // 2
+        and len(region.taps) * vectors <= MOST_TAPS
+    )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 from spikec.backends.simulator.events.arena import line_aligned
 from spikec.backends.simulator.events.fields import WORD, Field, padded
 from spikec.backends.simulator.events.links import Link
+from spikec.backends.simulator.events.reach import Line
 from spikec.compiler.arrays import Array, Int8, Int32
 from spikec.compiler.populations import Shape
 
@@ -86,6 +87,28 @@ def channel_masks(link: Link, channels: tuple[int, int], block: int) -> tuple[Ar
     heard[:, channels[1] :] = False
     masks = np.packbits(heard, axis=1, bitorder="little").view(np.uint64)
     return masks, bool(heard[:, : link.field.channels].all())
+
+
+def shown_pixels(masks: Array, padded: int, columns: Line) -> Array:
+    """Masks for words of several pixels, uint64, (blocks or 1, 1).
+
+    Args:
+        masks: Which channels of a pixel count, uint64, (blocks or 1, 1).
+        padded: Channels of a pixel, padded.
+        columns: Which pixels count; the first of them is in the first word.
+    """
+    shown = np.zeros_like(masks)
+    for pixel in range(columns.first, WORD // padded, columns.step):
+        shown |= masks << np.uint64(pixel * padded)
+    return shown
+
+
+def word_count(pixels: int, padded: int) -> tuple[int, int]:
+    """Words of so many pixels, and the bits of the last one that belong to them, as int64."""
+    together = WORD // padded
+    words = -(-pixels // together)
+    bits = (pixels - (words - 1) * together) * padded
+    return words, -1 if bits == WORD else (1 << bits) - 1
 
 
 def packed_parameter(parameter: Int32, shape: Shape, block: int, padding: int) -> Int32:

@@ -123,7 +123,7 @@ class Building:
     def _count(self, layer: Layer) -> None:
         field, tally = self.fields[layer.name], self.tallies[layer.name]
         phase = "constant" if field.steps == 1 and not layer.sources else "after"
-        lanes = min(2 * self.machine.lanes, field.padded)  # counted in bytes
+        lanes = 2 * self.machine.lanes  # counted in bytes
         layer.phases[phase].append(tally.call(layer.name, lanes))
         layer.scratch.update(tally.scratch)
 
