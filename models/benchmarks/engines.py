@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
+import torch
+from activity import density, synops
 from float_twin import float_twin
 from measured import OURS, REFERENCE, TWIN, Engine
 from rivals import RIVALS, RecordingLoop, Rival
@@ -20,6 +22,7 @@ from spikec.compiler.populations import AdaFire
 from spikec.compiler.program import Program
 
 REFERENCE_STEPS = 2
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
 
 class DifferenceError(Exception):
@@ -36,7 +39,7 @@ def compared(unit: str, program: Program, inputs: Array, repeats: int) -> Iterat
     names = frozenset(p.name for p in program.populations if isinstance(p, AdaFire))
     run = backend.run(program, inputs, record=names)
     check_spikes(program, inputs, run)
-    rivals = dict(_rivals(program))
+    rivals = dict(_rivals(program, inputs))
     works: dict[str, Callable[[], object]] = {OURS: lambda: backend.run(program, inputs)}
     works |= {name: _timed_run(rival, inputs) for name, rival in rivals.items()}
     pass_once = float_twin(program)
@@ -69,30 +72,18 @@ def largest_difference(scores: Array, exact: Array) -> float:
     return float(np.abs(scores - exact).max() / max(1, np.abs(exact).max()))
 
 
-def density(program: Program, run: BackendRun) -> float:
-    """Events per neuron and step over all AdaFire populations."""
-    counts = [run.populations[p.name] for p in program.populations if isinstance(p, AdaFire)]
-    events = sum(int(c.events.sum()) for c in counts)
-    return events / (sum(c.neurons for c in counts) * len(run.readout) * program.timesteps)
-
-
-def synops(program: Program, run: BackendRun) -> float:
-    """Synaptic operations on spikes per image and step, one per event and synapse."""
-    total = sum(
-        int(counts.events.sum())
-        for connection, counts in zip(program.connections, run.connections, strict=True)
-        if connection.source != program.input.name
-    )
-    return total / (len(run.readout) * program.timesteps)
-
-
-def _rivals(program: Program) -> Iterator[tuple[str, Rival]]:
-    """Those that are installed and can fire as the program does."""
+def _rivals(program: Program, inputs: Array) -> Iterator[tuple[str, Rival]]:
+    """Those that are installed and can fire as the program does, in their faster layout."""
     for name, kind in RIVALS.items():
         try:
-            yield name, kind(program)
+            layouts = [kind(program, layout) for layout in LAYOUTS]
         except (NotImplementedError, ImportError):
             continue
+        samples = interleaved({str(n): _timed_run(r, inputs) for n, r in enumerate(layouts)}, 2)
+        yield (
+            name,
+            min(zip(layouts, samples.values(), strict=True), key=lambda pair: min(pair[1].cpu))[0],
+        )
 
 
 def _timed_run(rival: Rival, inputs: Array) -> Callable[[], object]:

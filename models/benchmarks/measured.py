@@ -105,6 +105,8 @@ class Scale(Cell):
         images: Batch.
         timesteps: T.
         threads: Images that run at the same time.
+        synops: Synaptic operations per image and step, one per event and synapse: a network needs
+            some steps until its deep layers fire.
         cpu: Images × steps per second of CPU time, all threads together.
         wall: The same per second that passed.
     """
@@ -114,6 +116,7 @@ class Scale(Cell):
     images: int
     timesteps: int
     threads: int
+    synops: float
     cpu: Spread
     wall: Spread
 

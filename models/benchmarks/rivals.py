@@ -36,23 +36,26 @@ class Rival(ABC):
 
     Args:
         program: Of AdaFire populations that fire at once, plainly or signed.
+        layout: Memory format of kernels; channels last is faster for some networks.
     """
 
     divided = False
     """Whether weights are divided by thresholds, because the library knows one threshold only."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(
+        self, program: Program, layout: torch.memory_format = torch.contiguous_format
+    ) -> None:
+        self.program, self.layout = program, layout
         self.populations = [p for p in program.populations if isinstance(p, AdaFire)]
         self.neurons = {p.name: self.population(p) for p in self.populations}
-        self.currents = {
-            p.name: CurrentInto(
-                program, p, p.threshold if self.divided and p.threshold.size > 1 else 1
-            )
-            for p in self.populations
-        }
+        self.currents = {p.name: self._current(p) for p in self.populations}
         self.scores = CurrentInto(program, program.readout)
         self.constant = {p.name for p in self.populations if is_constant(program, p)}
+
+    def _current(self, population: AdaFire) -> CurrentInto:
+        divide = self.divided and population.threshold.size > 1
+        divisor = population.threshold if divide else 1
+        return CurrentInto(self.program, population, divisor, self.layout)
 
     @abstractmethod
     def population(self, population: AdaFire) -> Neurons:
@@ -126,17 +129,21 @@ class Layerwise(Rival):
 class PlainNeurons(Neurons):
     """As one would write them in PyTorch, in place."""
 
-    def __init__(self, population: AdaFire) -> None:
+    def __init__(
+        self, population: AdaFire, layout: torch.memory_format = torch.contiguous_format
+    ) -> None:
         if population.windowed or population.fire is Fire.RETRACT:
             raise NotImplementedError(f"{population.name} fires by a rule of spikec's own")
         self.shape, self.phi = population.shape, float(population.phi)
         self.least = -self.phi if population.fire is Fire.SIGNED else 0.0
         self.threshold = as_tensor(population.threshold)
         self.initial = as_tensor(population.initial)
+        self.layout = layout if len(population.shape) == 3 else torch.contiguous_format
 
     def start(self, images: int) -> None:
         """Membranes return to v0."""
-        self.v = self.initial.expand(images, *self.shape).clone()
+        start = self.initial.expand(images, *self.shape)
+        self.v = start.clone(memory_format=self.layout)
 
     def __call__(self, current: Tensor) -> Tensor:
         """One step."""
@@ -154,7 +161,7 @@ class TorchLoop(Stepwise):
 
     def population(self, population: AdaFire) -> Neurons:
         """Neurons in place."""
-        return PlainNeurons(population)
+        return PlainNeurons(population, self.layout)
 
 
 class RecordingLoop(TorchLoop):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from activity import synops
 from measured import Scale
 from timing import Spread, interleaved
 
+from spikec.backends.base import BackendRun
 from spikec.backends.simulator import SimulatorBackend
 from spikec.compiler.arrays import Array
 from spikec.compiler.program import Program
@@ -44,7 +46,7 @@ def scaled(
     """The program along the axis that ends the unit's name, all points in turns."""
     network, _, axis = unit.rpartition(" ")
     points = sizes(axis, program.timesteps, images)
-    works = {str(size): _work(program, inputs(size.images), size) for size in points}
+    works = {str(size): Work(program, inputs(size.images), size) for size in points}
     samples = interleaved(works, repeats)
     for size in points:
         frames, found = size.images * size.timesteps, samples[str(size)]
@@ -55,12 +57,23 @@ def scaled(
             images=size.images,
             timesteps=size.timesteps,
             threads=size.threads,
+            synops=works[str(size)].synops(),
             cpu=Spread.of(frames / seconds for seconds in found.cpu),
             wall=Spread.of(frames / seconds for seconds in found.wall),
         )
 
 
-def _work(program: Program, inputs: Array, size: Size) -> Callable[[], object]:
-    backend = SimulatorBackend(size.threads)
-    longer = replace(program, timesteps=size.timesteps)
-    return lambda: backend.run(longer, inputs)
+class Work:
+    """Runs a program at a size."""
+
+    def __init__(self, program: Program, inputs: Array, size: Size) -> None:
+        self.backend, self.inputs = SimulatorBackend(size.threads), inputs
+        self.program = replace(program, timesteps=size.timesteps)
+
+    def __call__(self) -> BackendRun:
+        """Once."""
+        return self.backend.run(self.program, self.inputs)
+
+    def synops(self) -> float:
+        """Per image and step."""
+        return synops(self.program, self())

@@ -85,13 +85,13 @@ def network_table(measurements: Measurements) -> Iterator[str]:
 
 def scale_table(measurements: Measurements) -> Iterator[str]:
     """Sizes."""
-    yield row("network", "T", "images", "threads", "frames/s of CPU time", "frames/s of wall time")
-    yield row(*["---"] * 6)
+    heads = ("M synops", "frames/s of CPU time", "frames/s of wall time")
+    yield row("network", "T", "images", "threads", *heads)
+    yield row(*["---"] * 7)
     for cell in measurements.of(Scale):
         sizes = (str(cell.timesteps), str(cell.images), str(cell.threads))
-        yield row(
-            TITLES.get(cell.network, cell.network), *sizes, spread(cell.cpu), spread(cell.wall)
-        )
+        figures = (f"{cell.synops / 1e6:.3g}", spread(cell.cpu), spread(cell.wall))
+        yield row(TITLES.get(cell.network, cell.network), *sizes, *figures)
 
 
 def start_table(measurements: Measurements) -> Iterator[str]:

@@ -39,16 +39,22 @@ class CurrentInto:
         program: Whose population it is.
         population: An AdaFire or a read-out.
         divisor: Divides weights and bias, broadcastable against the population's shape.
+        layout: Memory format of the kernels, which decides how convolutions are computed.
     """
 
     def __init__(
-        self, program: Program, population: AdaFire | Readout, divisor: Array | float = 1
+        self,
+        program: Program,
+        population: AdaFire | Readout,
+        divisor: Array | float = 1,
+        layout: torch.memory_format = torch.contiguous_format,
     ) -> None:
         shapes = {p.name: p.shape for p in program.populations}
+        self.layout = layout
         self.parts: list[tuple[str, Function]] = []
         bias = population.bias / divisor
         for connection in program.into(population.name):
-            function, bias = _carrier(connection, shapes[connection.source], divisor, bias)
+            function, bias = self._carrier(connection, shapes[connection.source], divisor, bias)
             self.parts.append((connection.source, function))
         self._rest = as_tensor(bias)[None] if bias.any() else None
 
@@ -60,6 +66,22 @@ class CurrentInto:
             total = total + function(payloads[source])
         return total if self._rest is None else total + self._rest
 
+    def _carrier(
+        self, connection: Connection, shape: Shape, divisor: Array | float, bias: Array
+    ) -> tuple[Function, Array]:
+        """What a connection adds to the current; and the bias, zero if the function adds it."""
+        functions: list[Function] = []
+        *_, last = connection.factors
+        absorbed = isinstance(last, Conv | Dense) and bias.size == len(last.weights)
+        for factor, weights in _scaled(connection, divisor):
+            ending = as_tensor(bias.reshape(-1)) if absorbed and factor is last else None
+            tensor = as_tensor(weights)
+            if isinstance(factor, Conv):
+                tensor = tensor.contiguous(memory_format=self.layout)
+            functions.append(_function(factor, shape, tensor, ending))
+            shape = factor_shape(factor, shape)
+        return _chain(functions), np.zeros(1) if absorbed else bias
+
 
 def as_tensor(array: Array) -> Tensor:
     """A float32 copy."""
@@ -70,20 +92,6 @@ def is_constant(program: Program, population: Population) -> bool:
     """Whether its current is the same at every step: it comes from a direct input alone."""
     sources = {connection.source for connection in program.into(population.name)}
     return sources == {program.input.name} and program.input.coding == "direct"
-
-
-def _carrier(
-    connection: Connection, shape: Shape, divisor: Array | float, bias: Array
-) -> tuple[Function, Array]:
-    """What a connection adds to the current; and the bias, zero if the function adds it."""
-    functions: list[Function] = []
-    *_, last = connection.factors
-    absorbed = isinstance(last, Conv | Dense) and bias.size == len(last.weights)
-    for factor, weights in _scaled(connection, divisor):
-        ending = as_tensor(bias.reshape(-1)) if absorbed and factor is last else None
-        functions.append(_function(factor, shape, weights, ending))
-        shape = factor_shape(factor, shape)
-    return _chain(functions), np.zeros(1) if absorbed else bias
 
 
 def _scaled(connection: Connection, divisor: Array | float) -> list[tuple[Factor, Array]]:
@@ -114,8 +122,7 @@ def _chain(functions: Sequence[Function]) -> Function:
     return through
 
 
-def _function(factor: Factor, shape: Shape, values: Array, bias: Tensor | None) -> Function:
-    weights = as_tensor(values)
+def _function(factor: Factor, shape: Shape, weights: Tensor, bias: Tensor | None) -> Function:
     match factor:
         case Dense():
             return lambda x: F.linear(x.flatten(1), weights, bias)
