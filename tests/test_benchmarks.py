@@ -28,7 +28,7 @@ import single_layers  # noqa: E402
 from timing import Spread, interleaved  # noqa: E402
 
 SPREAD = Spread(1.0, 2.0, 4.0)
-PEAK = measured.Peak("peaks", "adds", SPREAD)
+PEAK = measured.Peak("peaks", measured.ADDITIONS, SPREAD)
 LAYER = measured.Layer("conv phi=1", "conv", 1, 0.05, 2e6, SPREAD, SPREAD, SPREAD)
 ENGINE = measured.Engine("net", "net", "PyTorch loop", 4, 8, 1, 0.1, 2e6, SPREAD, SPREAD, 0.0)
 ONE = np.ones((1, 1, 1))

@@ -14,6 +14,9 @@ from timing import Spread
 OURS, REFERENCE = "spikec", "spikec's reference"
 TWIN = "onnxruntime, T float passes"
 """Names of engines that others are held against."""
+ADDITIONS = "int16 sums in registers, int16 weights from the first-level cache: adds"
+WIDENED = "the same with int8 weights, widened one by one: adds"
+"""Names of peaks."""
 
 Kind = TypeVar("Kind", bound="Cell")
 

@@ -7,12 +7,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measured import OURS, REFERENCE, Engine, Layer, Measurements, Peak, Scale
+from measured import ADDITIONS, OURS, REFERENCE, WIDENED, Engine, Layer, Measurements, Peak, Scale
 from timing import Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+PEAKS = {ADDITIONS: "additions alone", WIDENED: "… of weights widened one by one"}
 TITLES = {
     "resnet20 trained": "ResNet-20, trained, CIFAR-10",
     "resnet20 trained phi=4": "ResNet-20, trained, CIFAR-10, φ = 4",
@@ -64,9 +65,10 @@ def _layers(measurements: Measurements, axes: Axes) -> None:
             markersize=4,
             label=layer if phi == 1 else f"… φ = {phi}",
         )
-    for peak in [p for p in measurements.of(Peak) if "int16" in p.operation]:
+    for peak in [p for p in measurements.of(Peak) if p.operation in PEAKS]:
         axes.axhline(peak.rate.median, color="black", linewidth=1)
-        axes.annotate("additions alone", (1, peak.rate.median), (0, 3), textcoords="offset points")
+        place = (1, peak.rate.median)
+        axes.annotate(PEAKS[peak.operation], place, (0, 3), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
     axes.set_xticks([1, 5, 10, 20, 40], ["1", "5", "10", "20", "40"])
     axes.set_xticks([], minor=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from measured import Engine, Layer, Measurements, Peak, Scale, Start
+from measured import ADDITIONS, Engine, Layer, Measurements, Peak, Scale, Start
 from simulator_plot import TITLES, plot
 from tables import row
 from timing import Spread
@@ -48,7 +48,8 @@ def peak_table(measurements: Measurements) -> Iterator[str]:
 
 def layer_table(measurements: Measurements) -> Iterator[str]:
     """One connection at a time."""
-    limit = next((peak.rate.median for peak in measurements.of(Peak)), 0.0)
+    peaks = {peak.operation: peak.rate.median for peak in measurements.of(Peak)}
+    limit = peaks.get(ADDITIONS, 0.0)
     heads = ("density %", "M synops", "µs", "µs silent", "G synops/s", "of the peak")
     yield row("connection", "φ", *heads)
     yield row(*["---"] * (len(heads) + 2))
