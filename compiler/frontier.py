@@ -59,15 +59,15 @@ class Frontier:
 def images_within_memory(graph: Graph, options: CompileOptions) -> int:
     """How many images a walk can carry at once within ``options.memory_bytes``, at least 1.
 
-    Per image and population: T currents of 4 bytes, T payloads of 1, and an activation of 4, next
-    to the payloads and activations of all populations that are still read.
+    Per image and population: T currents of 4 bytes, T payloads of 1, and an activation and a drive
+    of 4, next to the payloads and activations of all populations that are still read.
     """
     live: dict[str, int] = {}
     last_reader = last_readers(graph)
     largest = 1
     for node in population_nodes(graph):
         neurons = int(np.prod(node.known_shape()))
-        own = neurons * (5 * options.timesteps + 12)
+        own = neurons * (5 * options.timesteps + 16)
         largest = max(largest, own + sum(live.values()))
         for source in sources_of(graph, node):
             if last_reader[source] == node.name:

@@ -33,7 +33,7 @@ class CompileOptions:
             bottlenecks are always signed.
         windowed: Integrate T steps, then fire T steps.
         weight_bits: Width of a weight, sign included.
-        input_bits: Width of an input payload, sign included.
+        input_bits: Width of an input payload, sign included; 9 bits hold every byte of an image.
         membrane_bits: Width of a membrane potential, sign included.
         calibration_images: Images taken from the calibration inputs, at random.
         seed: Of that choice and of every other random choice.
@@ -46,7 +46,7 @@ class CompileOptions:
     fire: Fire = Fire.PLAIN
     windowed: bool = False
     weight_bits: int = 8
-    input_bits: int = 8
+    input_bits: int = 9
     membrane_bits: int = 24
     calibration_images: int = 256
     seed: int = 0

@@ -57,14 +57,19 @@ class Region:
 
     def activation(self, activations: Mapping[str, Array]) -> Array:
         """The ANN's activation at this population, from those of its sources, float32."""
-        region = self._ann.region(self._graph, self.sources, [self._name])
+        return self._run(activations, self._name)
+
+    def drive(self, activations: Mapping[str, Array]) -> Array:
+        """The ANN's current into this population, from the activations of its sources, float32."""
+        return self._run(activations, self._drive)
+
+    def _run(self, activations: Mapping[str, Array], name: str) -> Array:
+        region = self._ann.region(self._graph, self.sources, [name])
         images = len(next(iter(activations.values())))
-        floats = int(np.prod(self._graph[self._name].known_shape()))
+        floats = int(np.prod(self._graph[name].known_shape()))
         size = max(1, _CHUNK_BYTES // (4 * floats))
         parts = [
-            region({name: values[at : at + size] for name, values in activations.items()})[
-                self._name
-            ]
+            region({source: values[at : at + size] for source, values in activations.items()})[name]
             for at in range(0, images, size)
         ]
         return np.concatenate(parts)

@@ -39,8 +39,8 @@ COMPILER_LAYERS = (
     ("program_file", "simulation"),
     ("ops",),
     ("paths", "path_scales", "channels", "tail"),
-    ("quantization", "integers", "mmse", "frontier"),
-    ("neuron_search",),
+    ("quantization", "integers", "mmse", "frontier", "weight_inputs"),
+    ("neuron_search", "weight_fit"),
     ("frontend",),
     ("ann",),
     ("frontend.load",),  # holds the imported graph against the file by onnxruntime

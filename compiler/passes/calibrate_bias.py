@@ -1,10 +1,11 @@
-"""calibrate-bias: the mean of every channel in the integer program is the ANN's.
+"""calibrate-bias: every channel of the integer program is as close to the ANN's as can be found.
 
 One walk over the populations in topological order. Each is quantised with the final scales of its
-sources and corrected on their already corrected spikes, so that nothing is simulated twice.
+sources and corrected on their already corrected spikes, so that no layer is run for another's sake.
 
 Cases:
-1. adafire: bias, threshold and delay of each channel by ``neuron_search``; the bias in rounds of
+1. adafire: integer weights fitted to the spikes that they read by ``weight_fit``; then bias,
+   threshold and delay of each channel by ``neuron_search``; the bias in rounds of
    b += η·(A − S)/max(f, 0.1), with A the ANN's mean activation, S the program's, and f the share
    of outputs that can still move (0 < s̄ < φθ). Source: paper 1 (ICML 2021), section 4.3, bias
    shift; the slope f, the rounds, the delay and the judgement by squared error are ours.
@@ -34,6 +35,7 @@ from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
 from spikec.compiler.quantization import Setting, with_setting
 from spikec.compiler.regions import Region
 from spikec.compiler.simulation import Simulate
+from spikec.compiler.weight_fit import Evidence, fit_weights
 
 
 def calibrate_bias(
@@ -103,7 +105,12 @@ class _Walk:
         self, node: Node, quantized: Quantized, target: Array
     ) -> tuple[Quantized, Array | None]:
         population = quantized.population
-        current = self._simulate.currents(population, quantized.connections, self._frontier.spikes)
+        current = self._current(quantized)
+        if isinstance(population, AdaFire):
+            evidence = Evidence(self._drive(node), current, self._frontier.spikes)
+            fitted = fit_weights(quantized, evidence, self._simulate, self._options)
+            if fitted is not quantized:
+                quantized, current = fitted, self._current(fitted)
         match population:
             case Readout():
                 return self._read_out(node, quantized, current, target), None
@@ -122,6 +129,18 @@ class _Walk:
                 return quantized, self._fire(quantized.population, current)
             case Input():
                 raise TypeError("an input receives no current")
+
+    def _current(self, quantized: Quantized) -> Array:
+        return self._simulate.currents(
+            quantized.population, quantized.connections, self._frontier.spikes
+        )
+
+    def _drive(self, node: Node) -> Array:
+        """The ANN's current, (images, *shape)."""
+        region = Region(self._graph, node.name, self._calibration.ann)
+        return region.drive(
+            {source: self._frontier.activations[source] for source in region.sources}
+        )
 
     def _fire(self, population: AdaFire | MaxPool, current: Array) -> Array:
         vmax = largest(self._options.membrane_bits)

@@ -1,0 +1,76 @@
+"""Tables of fan-outs, against the reference's count of paths."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_factors import RandomFactors
+
+from spikec.backends.reference.connections import paths
+from spikec.backends.simulator.events.fan_outs import fan_outs
+from spikec.backends.simulator.events.fields import Field
+from spikec.backends.simulator.events.machine import MachineCodeError
+from spikec.backends.simulator.events.tally import RUN
+from spikec.compiler.connections import Connection, Conv, Dense
+from spikec.compiler.populations import Shape
+
+
+def spread(field: Field, connections: tuple[Connection, ...]) -> np.ndarray:
+    """The tables' columns for every neuron, (columns, C, pixels), from runs and classes."""
+    tables = fan_outs(field, connections)
+    groups = [first + k for first, count, _ in tables.runs.tolist() for k in range(count)]
+    assert groups == list(range(field.pixels // tables.together))
+    assert field.pixels % tables.together == 0
+    assert tables.runs[:, 1].max() <= RUN
+    assert tables.runs[:, 2].max() < len(tables.table)
+    assert tables.columns == 1 + 2 * len(connections)
+    classes = np.repeat(tables.runs[:, 2], tables.runs[:, 1])
+    cells = tables.table[classes].reshape(
+        len(groups), tables.columns, tables.together, field.padded
+    )
+    pixels = cells.transpose(1, 3, 0, 2).reshape(tables.columns, field.padded, field.pixels)
+    assert not pixels[:, field.channels :].any()
+    return pixels[:, : field.channels]
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    st.data(), st.sampled_from([(5,), (2, 9), (3, 5, 4), (9, 4, 1), (2, 8, 8), (1, 16), (17, 4, 4)])
+)
+def test_every_neuron_counts_for_the_paths_that_it_has(data: st.DataObject, shape: Shape) -> None:
+    factors = RandomFactors(data.draw, ample=True)
+    connections = tuple(Connection("a", f"b{index}", factors.chain(shape)[0]) for index in range(2))
+    found = spread(Field(shape, 0, 1, 2), connections)
+    size = math.prod(shape)
+    singles = np.eye(size, dtype=np.int64).reshape(size, *shape)
+    assert (found[0] == 1).all()
+    for index, connection in enumerate(connections):
+        every, live = (paths(connection, singles, nonzero=nonzero) for nonzero in (False, True))
+        np.testing.assert_array_equal(found[1 + 2 * index].ravel(), every)
+        np.testing.assert_array_equal(found[2 + 2 * index].ravel(), every - live)
+
+
+def test_pixels_with_equal_fan_outs_share_a_class() -> None:
+    kernel = np.ones((4, 2, 3, 3), np.int8)
+    conv = Connection("a", "b", (Conv(kernel, (1, 1), (1,) * 4, (1, 1)),))
+    field = Field((2, 40, 50), 0, 1, 2)
+    assert len(fan_outs(field, (conv,)).table) == 3  # corners, edges, inside
+    assert len(fan_outs(field, ()).table) == 1
+    assert (spread(field, (conv,))[1, 0].reshape(40, 50)[1:-1, 1:-1] == 36).all()
+
+
+def test_a_fan_out_beyond_31_bits_is_refused() -> None:
+    """Three dense layers of 1300 neurons: 1300³ paths."""
+    dense = Dense(np.ones((1300, 1300), np.int8))
+    factors = (Dense(np.ones((1300, 1), np.int8)), dense, dense)
+    with pytest.raises(MachineCodeError, match="2197000000 neurons"):
+        fan_outs(Field((1,), 0, 1, 2), (Connection("a", "b", factors),))

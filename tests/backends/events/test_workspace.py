@@ -1,0 +1,105 @@
+"""Memory of runs: it is used again, grows when it must, and stays within its limit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from equal_runs import assert_equal, names
+
+from spikec.backends.reference import ReferenceBackend
+from spikec.backends.simulator.events import engine as engines
+from spikec.backends.simulator.events.engine import EventEngine
+from spikec.backends.simulator.events.workspace import Workspace, workspace_bytes
+from spikec.compiler.connections import Connection, Conv, Dense
+from spikec.compiler.populations import AdaFire, Coding, Fire, Input, Readout
+from spikec.compiler.program import Program
+
+UNIT = np.ones((1, 1, 1))
+LIMIT = 2**30
+
+
+def wide_program(channels: int = 130, timesteps: int = 5) -> Program:
+    """Two layers that read lists of events, whose lengths the input decides on."""
+    random = np.random.default_rng(0)
+    shape = (channels, 4, 4)
+    kernel = random.integers(-9, 10, (channels, channels, 3, 3)).astype(np.int8)
+    conv = Conv(kernel, (1, 1), (1,) * 4, (1, 1))
+    neurons = [
+        AdaFire(name, shape, 300 * UNIT, 0 * UNIT, 0 * UNIT, phi, Fire.PLAIN, False, UNIT)
+        for name, phi in (("first", 1), ("second", 3))
+    ]
+    top = Dense(random.integers(-9, 10, (3, channels * 16)).astype(np.int8))
+    return Program(
+        (
+            Input("image", shape, 8, UNIT, UNIT, 0 * UNIT, Coding.FRAMES),
+            *neurons,
+            Readout("scores", (3,), [0], np.ones(1)),
+        ),
+        (
+            Connection("image", "first", (conv,)),
+            Connection("first", "second", (conv,)),
+            Connection("second", "scores", (top,)),
+        ),
+        timesteps,
+    )
+
+
+PROGRAM = wide_program()
+ALL = names(PROGRAM)
+
+
+def frames(density: float, images: int = 3) -> np.ndarray:
+    random = np.random.default_rng(1)
+    shape = (images, PROGRAM.timesteps, *PROGRAM.input.shape)
+    return random.integers(-127, 128, shape) * (random.random(shape) < density)
+
+
+def test_lists_grow_with_the_events_that_were_sent() -> None:
+    engine = EventEngine(1, LIMIT)
+    for density in (0, 0.01, 1, 0.3, 0, 1):
+        inputs = frames(density)
+        expected = ReferenceBackend().run(PROGRAM, inputs, record=ALL)
+        assert_equal(engine.run(PROGRAM, inputs, record=ALL), expected)
+
+
+def test_a_quiet_image_does_not_shorten_the_lists_of_a_loud_one() -> None:
+    inputs = np.concatenate([frames(0), frames(1), frames(0.1)])
+    expected = ReferenceBackend().run(PROGRAM, inputs, record=ALL)
+    for memory in (1, LIMIT):
+        assert_equal(EventEngine(1, memory).run(PROGRAM, inputs, record=ALL), expected)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("images", [1, 7, 100])
+@pytest.mark.parametrize("share", [0.5, 1, 3, 10.5, 1000])
+def test_chunks_fit_into_memory_or_hold_one_image(threads: int, images: int, share: float) -> None:
+    engine = EventEngine(threads, LIMIT)
+    plan = engine.prepare(PROGRAM, frozenset())
+    engine.memory_limit = int(share * workspace_bytes(plan, 1))
+    used, size = engine._chunks(plan, images)
+    assert 1 <= used <= min(threads, images)
+    assert 1 <= size <= engines.MOST_IMAGES
+    assert used * workspace_bytes(plan, size) <= engine.memory_limit or used == size == 1
+
+
+def test_what_a_workspace_takes_is_what_was_promised() -> None:
+    engine = EventEngine(1, LIMIT)
+    plan = engine.prepare(PROGRAM, ALL)
+    for images in (1, 4):
+        workspace = Workspace(plan, images)
+        bases = {id(a.base if a.base is not None else a): a for a in workspace.buffers.values()}
+        taken = sum((a.base if a.base is not None else a).nbytes for a in bases.values())
+        slack = 192 * len(workspace.buffers)
+        assert taken <= workspace_bytes(plan, images) + slack
+
+
+def test_memory_is_kept_from_run_to_run_of_one_program() -> None:
+    engine = EventEngine(1, LIMIT)
+    engine.run(PROGRAM, frames(0.1, 4))
+    (kept,) = engine._workspaces
+    engine.run(PROGRAM, frames(0.1, 2))
+    assert engine._workspaces == [kept]
+    engine.run(PROGRAM, frames(0.1, 6))
+    assert engine._workspaces != [kept]
+    engine.run(wide_program(66), frames(0.1, 2)[:, :, :66])
+    assert kept.plan is not engine._plan
