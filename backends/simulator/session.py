@@ -144,7 +144,7 @@ class CheckedSession:
         if chosen.dtype.kind not in "iu" or chosen.ndim != 1:
             raise OptionError(f"positions are {chosen.dtype} of shape {chosen.shape}, not integers")
         inside = (chosen >= 0) & (chosen < self.images)
-        if not inside.all() or (np.diff(chosen) <= 0).any():
+        if not inside.all() or (chosen[1:] <= chosen[:-1]).any():
             problem = f"positions must ascend within 0 … {self.images - 1}"
             raise OptionError(problem)
         self._session.keep(chosen)
