@@ -180,6 +180,19 @@ def test_channels_are_split_into_few_groups_that_fit(groups: int, level: Level |
     assert (check(sending, level)[0, 0] == 127 * channels).all()
 
 
+@LEVELS
+@pytest.mark.parametrize("apart", [True, False])
+def test_groups_know_how_many_pixels_share_a_weight(apart: bool, level: Level | None) -> None:
+    """Six pixels per window: 43 channels of 6 · 127 fit, where 258 would without the pool."""
+    weights = np.full((3, 100), 127, np.int8)
+    pool = SumPool((2, 3), (2, 3), (0,) * 4, (1, 1))
+    conv = Conv(weights[..., None, None], (1, 1), (0,) * 4, (1, 1))
+    factors: tuple[Factor, ...] = (pool, conv) if apart else (GlobalSum(), Dense(weights))
+    sending = [Source((100, 2, 3), 1, factors)]
+    assert [part.channels for part in parts(*sending)] == [(0, 43), (43, 86), (86, 100)]
+    assert (check(sending, level)[0, 0] == 6 * 127 * 100).all()
+
+
 def test_outputs_are_split_alike_at_the_worst_of_them() -> None:
     weights = np.zeros((2, 600), np.int8)
     weights[0, :300], weights[1, 200:] = 127, -127

@@ -9,6 +9,7 @@ from equal_runs import assert_equal, names
 from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator.events import engine as engines
 from spikec.backends.simulator.events.engine import EventEngine
+from spikec.backends.simulator.events.lists import SLACK
 from spikec.backends.simulator.events.workspace import Workspace, workspace_bytes
 from spikec.compiler.connections import Connection, Conv, Dense
 from spikec.compiler.populations import AdaFire, Coding, Fire, Input, Readout
@@ -103,3 +104,28 @@ def test_memory_is_kept_from_run_to_run_of_one_program() -> None:
     assert engine._workspaces != [kept]
     engine.run(wide_program(66), frames(0.1, 2)[:, :, :66])
     assert kept.plan is not engine._plan
+
+
+def test_a_list_has_room_for_its_events_and_a_whole_write_behind_them() -> None:
+    plan = EventEngine(1, LIMIT).prepare(PROGRAM, frozenset())
+    layer = next(layer for layer in plan.layers if layer.lists)
+    workspace, use = Workspace(plan, 1), layer.lists[0]
+    for entries in [*range(200, 600), 5000]:
+        workspace.reserve(layer, 0, entries)
+        room = workspace.capacity[layer.name, 0]
+        assert room >= entries + SLACK
+        memory = workspace.buffers[str(use.entries.memory)]
+        assert memory.nbytes >= room * use.entry // 8 * PROGRAM.timesteps
+
+
+def test_no_layer_keeps_the_address_of_memory_that_is_gone() -> None:
+    plan = EventEngine(1, LIMIT).prepare(PROGRAM, frozenset())
+    first, second = [layer for layer in plan.layers if layer.lists][:2]
+    workspace, memory = Workspace(plan, 1), str(first.lists[0].entries.memory)
+    assert memory == str(second.lists[0].entries.memory)
+    for entries in (1, 1000, 10_000):
+        workspace.reserve(second, 0, entries)
+        for layer in (first, second):
+            workspace.schedule(layer)
+            used = np.concatenate(workspace._bound[layer.name][1])
+            assert workspace.buffers[memory].ctypes.data in used
