@@ -145,13 +145,24 @@ def predictions(program: Program, outputs: Array) -> Int64 | None:
     return None if scores is None else np.argmax(scores, axis=-1).astype(np.int64)
 
 
-def backend_named(name: str) -> Backend:
-    """The backend of that name; its module is imported only now."""
+def backend_named(name: str, threads: int | None = None) -> Backend:
+    """The backend of that name; its module is imported only now.
+
+    Args:
+        name: "simulator" or "reference".
+        threads: Images that the simulator runs at the same time; by default one per processor.
+
+    Raises:
+        OptionError: There is no such backend, or it runs one image after the other.
+    """
+    if threads is not None and name != "simulator":
+        problem = f"{threads} threads were asked for, the backend {name!r} knows none"
+        raise OptionError(problem, hint="leave the threads out, or choose simulator")
     match name:
         case "simulator":
             from spikec.backends.simulator import SimulatorBackend
 
-            return SimulatorBackend()
+            return SimulatorBackend(threads)
         case "reference":
             from spikec.backends.reference import ReferenceBackend
 

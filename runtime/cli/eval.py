@@ -23,6 +23,7 @@ from spikec.runtime.cli.options import (
     BackendName,
     InputFile,
     ProgramFile,
+    Threads,
     at_least_one,
     errors_in,
 )
@@ -59,6 +60,7 @@ def eval_command(
     limit: Annotated[int | None, typer.Option(metavar="N", help="First N images only.")] = None,
     array: ArrayName = None,
     backend: BackendName = "simulator",
+    threads: Threads = None,
     batch_size: Annotated[
         int | None, typer.Option(metavar="N", help="Images at once; by default as memory allows.")
     ] = None,
@@ -83,10 +85,13 @@ def eval_command(
     from spikec.compiler.program_file import load
     from spikec.runtime.cost_tables import load_cost_table
     from spikec.runtime.evaluate import evaluate, number_of_classes
+    from spikec.runtime.session import backend_named
 
     at_least_one(limit, "--limit")
+    at_least_one(threads, "--threads")
     tables = tuple(load_cost_table(name) for name in costs or ())
     loaded = load(program)
+    chosen = backend if threads is None else backend_named(backend, threads)
     layout = loaded.preprocessing.layout if loaded.preprocessing else ""
     source = open_inputs(inputs, layout, array)
     classes = _labels(labels, source, inputs, number_of_classes(loaded))
@@ -97,7 +102,7 @@ def eval_command(
             first_images(source, limit),
             None if classes is None else classes[:limit],
             ann,
-            backend,
+            chosen,
             batch_size=batch_size,
             progress=lambda done, total: bars.stage("eval", done, total),
             cost_tables=tables,

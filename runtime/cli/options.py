@@ -22,6 +22,12 @@ ArrayName = Annotated[
 BackendName = Annotated[
     str, typer.Option("--backend", help="simulator, or reference (the golden model, slow).")
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Images that run at the same time; by default one per processor."
+    ),
+]
 ProgramFile = Annotated[str, typer.Argument(metavar="PROGRAM", help="A compiled program.")]
 InputFile = Annotated[
     str,

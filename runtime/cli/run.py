@@ -15,6 +15,7 @@ from spikec.runtime.cli.options import (
     BackendName,
     InputFile,
     ProgramFile,
+    Threads,
     at_least_one,
     errors_in,
 )
@@ -38,6 +39,7 @@ def run_command(
     limit: Annotated[int | None, typer.Option(metavar="N", help="First N images only.")] = None,
     array: ArrayName = None,
     backend: BackendName = "simulator",
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
     """Run PROGRAM on INPUT and save outputs, outputs_by_step and predictions as arrays.
@@ -49,11 +51,13 @@ def run_command(
     """  # noqa: D301
     from spikec.compiler.program_file import load
     from spikec.runtime.inputs import first_images, open_inputs
-    from spikec.runtime.session import Session
+    from spikec.runtime.session import Session, backend_named
 
     at_least_one(limit, "--limit")
+    at_least_one(threads, "--threads")
     loaded = load(program)
-    session = Session(loaded, backend)
+    chosen = backend if threads is None else backend_named(backend, threads)
+    session = Session(loaded, chosen)
     layout = loaded.preprocessing.layout if loaded.preprocessing else ""
     source = first_images(open_inputs(inputs, layout, array), limit)
     check_writable(output)

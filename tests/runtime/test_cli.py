@@ -327,3 +327,24 @@ def test_a_closed_pipe_is_no_error() -> None:
         done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
     assert done.returncode in (1, 141)
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("command", ["run", "eval"])
+def test_threads_reach_the_backend_and_are_at_least_one(
+    command: str, net: Path, images_file: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, plain_loops: object,
+) -> None:  # fmt: skip
+    asked: list[tuple[str, int | None]] = []
+
+    def backend_named(name: str, threads: int | None = None) -> object:
+        asked.append((name, threads))
+        return plain_loops
+
+    monkeypatch.setattr(sessions, "backend_named", backend_named)
+    rest = ["-o", str(tmp_path / "out.npz")] if command == "run" else []
+    arguments = [command, str(net), f"{images_file}:x", *rest]
+    assert spikec(*arguments, "--threads", "3").exit_code == 0
+    assert asked == [("simulator", 3)]
+    refused = spikec(*arguments, "--threads", "0")
+    assert refused.exit_code == 1
+    assert "--threads is 0" in refused.stderr

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from spikec.backends.base import Backend
+from spikec.backends.simulator import SimulatorBackend
 from spikec.compiler.arrays import Array
 from spikec.compiler.errors import InputError, OptionError
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program, TailOp
 from spikec.runtime import session as sessions
 from spikec.runtime.encode import quantise
-from spikec.runtime.session import Session, batch_size_for, run
+from spikec.runtime.session import Session, backend_named, batch_size_for, run
 
 
 def test_a_run_decodes_the_read_out_of_its_backend(
@@ -130,3 +131,11 @@ def test_a_batch_is_bounded_by_memory(make_program: Callable[..., Program]) -> N
     assert batch_size_for(make_program()) == 256
     # 24 bytes per payload of the widest population, here 4 neurons, at every step.
     assert batch_size_for(make_program(timesteps=65_535)) == 2**28 // (24 * 4 * 65_535)
+
+
+def test_threads_are_the_simulators_business_alone() -> None:
+    chosen = backend_named("simulator", 2)
+    assert isinstance(chosen, SimulatorBackend)
+    assert chosen.threads == 2
+    with pytest.raises(OptionError, match="'reference' knows none"):
+        backend_named("reference", 2)
