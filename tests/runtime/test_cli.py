@@ -346,5 +346,5 @@ def test_threads_reach_the_backend_and_are_at_least_one(
     assert spikec(*arguments, "--threads", "3").exit_code == 0
     assert asked == [("simulator", 3)]
     refused = spikec(*arguments, "--threads", "0")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "--threads is 0" in refused.stderr
