@@ -30,12 +30,14 @@ class Block:
         vectors: Vectors.
         registers: Vectors of 16-bit sums that a kernel may hold.
         paired: Narrow sums are those of pairs of vectors; see ``pairs``.
+        dots: Products in 32 bits are made as ``dots`` says where they can be.
     """
 
     lanes: int
     vectors: int
     registers: int
     paired: bool = False
+    dots: bool = False
 
     @property
     def channels(self) -> int:
@@ -70,8 +72,9 @@ def block_of(parts: Sequence[Part], padded: int, pixels: int, machine: Machine) 
         most = min(most, max(1, registers // (taps * _units(part.width))))
     cached = max(1, machine.l2_bytes * 3 // 4 // (STATE * pixels * lanes))
     vectors = _dividing(padded // lanes, min(most, cached))
-    paired = machine.has(FEATURE) and lanes == LANES and vectors % 2 == 0
-    return Block(lanes, vectors, registers, paired and _pays(mixing))
+    full = machine.has(FEATURE) and lanes == LANES
+    paired = full and vectors % 2 == 0 and _pays(mixing)
+    return Block(lanes, vectors, registers, paired, full)
 
 
 def _pays(mixing: Sequence[Part]) -> bool:

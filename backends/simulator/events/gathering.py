@@ -137,7 +137,7 @@ class Gathering:
                     taps, region.columns.advance, self.block.vectors, self.block.lanes,
                     part.width is not Width.NARROW, min(field.padded, WORD),
                     listed.entry if listed else 0, field.payload, _shift(part), weights.shape[3],
-                    self._paired(part),
+                    self._paired(part), self._dots(part),
                 )  # fmt: skip
                 places, numbers = self._events(part, region, listed)
                 places |= {
@@ -207,10 +207,8 @@ class Gathering:
         numbers = {"pixels": link.field.pixels, "words": words}
         compressed = self.compresses and use.entry == 16
         call = Call(Lists(use.entry, not whole, compressed), places, numbers)
-        steady = self.constant if part.width is Width.CONSTANT else None
-        (steady if steady is not None else self.prepare if len(masks) > 1 else self.before).append(
-            call
-        )
+        varying = self.prepare if len(masks) > 1 else self.before
+        (self.constant if part.width is Width.CONSTANT else varying).append(call)
         return use
 
     def _packed(self, part: Part) -> Array:
@@ -223,6 +221,10 @@ class Gathering:
 
     def _paired(self, part: Part) -> bool:
         return self.block.paired and part.width is Width.NARROW
+
+    def _dots(self, part: Part) -> bool:
+        graded = part.width is not Width.NARROW and part.link.field.payload in (8, 16)
+        return self.block.dots and graded and not part.link.shift
 
     def _reached(self, tile: Tile, region: Region) -> Place:
         return Place(tile.width, tile.at(region.rows.origin, region.columns.origin))

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from llvmlite import ir
 
+from spikec.backends.simulator.events.dots import dot_products
 from spikec.backends.simulator.events.emit import I1, I8, I32, I64, Code, Variable, symbol, vector
 from spikec.backends.simulator.events.pairs import high_bytes
 from spikec.backends.simulator.events.patch import Patch, Tap, slides
@@ -35,6 +36,7 @@ class Scatter:
         weight_taps: Taps in a channel's weights, used or not.
         paired: Weights are words for pairs of vectors, and sums likewise; see ``pairs``. Without
             payloads and shift only.
+        dots: Products are made as ``dots`` says; wide, payloads of 8 or 16 bits, no shift.
     """
 
     taps: tuple[Tap, ...]
@@ -48,6 +50,7 @@ class Scatter:
     shift: int
     weight_taps: int
     paired: bool = False
+    dots: bool = False
 
     scalars: ClassVar[tuple[str, ...]] = (
         *("rows", "columns", "pitch", "next_row", "weights_pixel"),
@@ -114,11 +117,13 @@ class Scatter:
     def _payload(
         self, code: Code, patch: Patch, payloads: ir.Value, channel: ir.Value
     ) -> ir.Value | None:
-        """The event's payload in every lane, shifted; None if all are 1."""
+        """The event's payload in every lane, shifted, or alone for dots; None if all are 1."""
         if not self.payload:
             return None
         place = code.at(payloads, code.builder.mul(channel, I64(self.payload // 8)))
         payload = code.load(ir.IntType(self.payload), place)
+        if self.dots:
+            return code.builder.sext(payload, I32)
         element, width = patch.kind.element, int(patch.kind.element.width)
         if self.payload < width:
             payload = code.builder.sext(payload, element)
@@ -146,13 +151,21 @@ class Scatter:
     ) -> None:
         tap, v = target
         place = code.at(base, (tap.weight * self.vectors + v) * self.lanes)
+        register = patch.registers[tap.row, tap.column, v]
+        term = self._term(code, patch, place, payload)
+        register.set(code.builder.add(register.get(), term))
+
+    def _term(
+        self, code: Code, patch: Patch, place: ir.Value, payload: ir.Value | None
+    ) -> ir.Value:
+        """What an event adds, by the weights at an address."""
+        if self.dots:
+            return dot_products(code, place, payload)
         weight = code.builder.sext(code.load(vector(I8, self.lanes), place), patch.kind)
         if payload is not None:
-            weight = code.builder.mul(weight, payload)
-        elif self.shift:
-            weight = code.builder.shl(weight, code.constant(patch.kind, self.shift))
-        register = patch.registers[tap.row, tap.column, v]
-        register.set(code.builder.add(register.get(), weight))
+            return code.builder.mul(weight, payload)
+        shift = code.constant(patch.kind, self.shift)
+        return code.builder.shl(weight, shift) if self.shift else weight
 
 
 class Walk:
