@@ -65,7 +65,7 @@ def levels() -> list[Level | None]:
 
 CHOICES = st.builds(
     Choice,
-    st.sampled_from(levels()),
+    st.sampled_from([None, None, *levels()]),
     st.sampled_from([True, True, False]),
     st.integers(1, 2),
     st.sampled_from([1, 2**16, 2**30]),

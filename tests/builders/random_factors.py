@@ -22,14 +22,14 @@ from spikec.compiler.connections import (
 from spikec.compiler.geometry import factor_shape, shapes_along
 from spikec.compiler.populations import Shape
 
-CELLS = 1500
+CELLS = 3000
 """Most neurons of a population."""
 
 PRODUCTS = 400_000
 """Most multiplications of a factor, per image and step."""
 
 WIDE = st.sampled_from(
-    [*range(1, 10), 15, 16, 17, 24, 31, 33, 48, 63, 64, 65, 96, 127, 128, 129, 150, 193, 200]
+    [*range(1, 9), 15, 16, 17, 24, 33, 48, 63, 64, 64, 65, 96, 127, 128, 128, 129, 150, 193, 256]
 )
 """Channels around every size that a kernel treats in another way."""
 
@@ -40,11 +40,15 @@ class RandomFactors:
     Args:
         draw: Draws.
         ample: Large kernels and many channels, too; otherwise everything is small.
+
+    Attributes:
+        units: Spikes are worth 1, and channels are mostly many: what vectors are made for.
     """
 
     def __init__(self, draw: st.DrawFn, *, ample: bool = False) -> None:
         self.draw = draw
         self.ample = ample
+        self.units = ample and draw(st.booleans())
         self.random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
 
     def weights(self, *shape: int) -> Array:
@@ -82,8 +86,12 @@ class RandomFactors:
     def dense(self, shape: Shape) -> Dense:
         """A few outputs, or many."""
         most = max(1, min(CELLS, PRODUCTS // math.prod(shape)))
-        wanted = self.draw(st.one_of(st.integers(1, 6), WIDE) if self.ample else st.integers(1, 6))
+        wanted = self.draw(self.outputs() if self.ample else st.integers(1, 6))
         return Dense(self.weights(min(wanted, most), math.prod(shape)))
+
+    def outputs(self) -> st.SearchStrategy[int]:
+        """Numbers of channels."""
+        return st.sampled_from([9, 64, 70, 128, 192, 256]) if self.units else WIDE
 
     def groups(self, shape: Shape) -> int:
         """Any number of groups, mostly few."""
@@ -99,7 +107,7 @@ class RandomFactors:
         positions = math.prod(factor_shape(SumPool(*window), shape)[1:])
         wanted = self.draw(st.integers(1, 3))
         if self.ample and per_group > 1:
-            wanted = self.draw(st.one_of(st.integers(1, 3), WIDE.map(lambda n: -(-n // groups))))
+            wanted = -(-self.draw(self.outputs()) // groups)
         products = positions * per_group * groups * math.prod(kernel)
         most = min(CELLS // (positions * groups), PRODUCTS // products)
         outputs = groups * max(1, min(wanted, most))

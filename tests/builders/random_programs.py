@@ -48,7 +48,9 @@ class Growing(RandomFactors):
         self.populations: list[Population] = []
         self.connections: list[Connection] = []
         self.membrane_bits = draw(
-            st.integers(8, 32) if ample else st.sampled_from([8, 10, 12, 16, 24, 32])
+            st.one_of(st.integers(8, 32), st.sampled_from([24, 31, 32]))
+            if ample
+            else st.sampled_from([8, 10, 12, 16, 24, 32])
         )
         self.vmax = 2 ** (self.membrane_bits - 1) - 1
 
@@ -60,21 +62,25 @@ class Growing(RandomFactors):
 
     def input(self) -> None:
         """The input population: a vector, a line or an image; H ≠ W."""
-        side = st.integers(1, 12 if self.ample else 7)
+        side = st.integers(1, 7)
+        if self.ample:
+            side = st.one_of(st.integers(1, 4), st.integers(1, 4 if self.units else 12))
         spatial = self.draw(st.one_of(st.just(()), st.tuples(side), st.tuples(side, side)))
         channels = self.draw(
             st.one_of(st.integers(1, 4), WIDE) if self.ample else st.integers(1, 4)
         )
         channels = max(1, min(channels, CELLS // math.prod(spatial)))
         bits = self.draw(st.integers(2, 16 if self.ample else 8))
-        coding = self.draw(st.sampled_from(Coding))
+        coding = Coding.DIRECT if self.units else self.draw(st.sampled_from(Coding))
         shape = (channels, *spatial)
         one = np.ones([1] * len(shape))
         self.populations.append(Input("input", shape, bits, one, one, one * 0, coding))
 
     def adafire(self, name: str, shape: Shape) -> None:
         """Neurons of a random rule whose thresholds make them fire now and then."""
-        rule = self.draw(st.sampled_from(Fire))
+        unit = self.units or (self.ample and self.draw(st.booleans()))
+        rule = Fire.PLAIN if unit else self.draw(st.sampled_from(Fire))
+        phi = 1 if unit else self.draw(st.sampled_from([1, 1, 2, 3, 7, 127, 128, 255]))
         windowed = rule is not Fire.RETRACT and self.draw(st.booleans())
         limits = [300, 20_000, 10**6, 2**30, self.vmax] if self.ample else [20_000]
         theta = self.draw(st.integers(1, min(self.vmax, self.draw(st.sampled_from(limits)))))
@@ -86,7 +92,7 @@ class Growing(RandomFactors):
                 self.per_something(shape, 1, theta),
                 self.per_something(shape, -push, push),
                 self.per_something(shape, -push, push),
-                self.draw(st.sampled_from([1, 1, 2, 3, 7, 127, 128, 255])),
+                phi,
                 rule,
                 windowed,
                 np.ones([1] * len(shape)),
