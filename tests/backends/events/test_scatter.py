@@ -148,6 +148,17 @@ def test_every_event_adds_its_weights_to_its_patch(
 
 
 @pytest.mark.skipif(not host_machine().has(FEATURE), reason=f"needs {FEATURE}")
+@pytest.mark.parametrize("payload", [8, 16])
+@pytest.mark.parametrize("index", [0, 16])
+def test_dot_products_are_exact_at_the_largest_payloads(payload: int, index: int) -> None:
+    spec = Scatter(SQUARE, 1, 2, 32, True, 64, index, payload, 0, 9, dots=True)
+    place, top = Map(2, 3, 64), 2 ** (payload - 1)
+    n = np.random.default_rng(0).choice([-top, top - 1, -1, 0, 1], (2, 3, 64))
+    checked(spec, place, n, host_machine())
+    checked(spec, place, np.full((2, 3, 64), -top), host_machine())
+
+
+@pytest.mark.skipif(not host_machine().has(FEATURE), reason=f"needs {FEATURE}")
 @pytest.mark.parametrize("extreme", [True, False])
 def test_pairs_of_weights_add_up_like_single_ones(extreme: bool) -> None:
     """Weights of the largest size in both halves of a word, or of any size."""
