@@ -134,4 +134,4 @@ class SimulatorBackend:
             raise error
         self._events = None
         text = f"no machine code for this program or machine, matrix products instead: {error}"
-        warnings.warn(text, RuntimeWarning, stacklevel=3)
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
