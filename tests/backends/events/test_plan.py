@@ -6,11 +6,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from equal_runs import names
+from hypothesis import HealthCheck, given, settings
+from random_programs import Case, ample_cases
 
+from spikec.backends.simulator.events.driver import PHASES
 from spikec.backends.simulator.events.engine import EventEngine
 from spikec.backends.simulator.events.kernels import kernel_library
 from spikec.backends.simulator.events.machine import host_machine
-from spikec.backends.simulator.events.plan import Plan, make_plan
+from spikec.backends.simulator.events.plan import Building, Plan, make_plan
 from spikec.compiler.connections import Connection, Conv, Dense, GlobalSum, Identity
 from spikec.compiler.populations import AdaFire, Coding, Fire, Input, Readout
 from spikec.compiler.program import Program
@@ -23,10 +27,10 @@ def chain(layers: int, coding: Coding = Coding.DIRECT, width: int = 6) -> Progra
     shape = (8, width, width)
     kernel = np.random.default_rng(0).integers(-9, 10, (8, 8, 3, 3)).astype(np.int8)
     conv = Conv(kernel, (1, 1), (1,) * 4, (1, 1))
-    names = ["image", *(f"layer{index}" for index in range(layers))]
+    order = ["image", *(f"layer{index}" for index in range(layers))]
     neurons = [
         AdaFire(name, shape, 90 * UNIT, UNIT, UNIT, 1, Fire.PLAIN, False, UNIT)
-        for name in names[1:]
+        for name in order[1:]
     ]
     skip = Identity(np.arange(8, dtype=np.int8))
     top = (GlobalSum(), Dense(np.ones((2, 8), np.int8)))
@@ -37,9 +41,9 @@ def chain(layers: int, coding: Coding = Coding.DIRECT, width: int = 6) -> Progra
             Readout("scores", (2,), [0], np.ones(1)),
         ),
         (
-            *(Connection(a, b, (conv,)) for a, b in pairwise(names)),
-            *(Connection(a, b, (skip,)) for a, b in zip(names, names[2:], strict=False)),
-            Connection(names[-1], "scores", top),
+            *(Connection(a, b, (conv,)) for a, b in pairwise(order)),
+            *(Connection(a, b, (skip,)) for a, b in zip(order, order[2:], strict=False)),
+            Connection(order[-1], "scores", top),
         ),
         6,
     )
@@ -104,3 +108,27 @@ def test_sums_of_32_bits_are_asked_for_once() -> None:
         layers = planned(chain(2, Coding.FRAMES), narrow=narrow).layers
         scratch = {name for layer in layers for name in layer.scratch}
         assert ("narrow" in scratch) == narrow
+
+
+UNUSED = {
+    *(("Channelwise", "weights"), ("Relay", "payloads"), ("Scatter", "entries")),
+    *(("Scatter", "payloads"), ("Scatter", "payloads_row"), ("Scatter", "payloads_pixel")),
+}
+"""What a kernel names and does not read: unit weights, no lists, no payloads."""
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(ample_cases())
+def test_every_kernel_gets_all_that_it_reads(case: Case) -> None:
+    building = Building(case.program, host_machine(), names(case.program), True)
+    for layer in building.layers():
+        for call in (call for phase in PHASES for call in layer.phases[phase]):
+            wanted = {*call.kernel.operands, *call.kernel.scalars}
+            kind = type(call.kernel).__name__
+            missing = {(kind, name) for name in wanted - call.places.keys() - call.numbers.keys()}
+            assert missing <= UNUSED
