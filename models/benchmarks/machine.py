@@ -59,7 +59,7 @@ def machine() -> dict[str, str]:
         "family, model, stepping": " ".join(filter(None, family)),
         "instructions": f"{llvm.get_host_cpu_name()}, {_lanes()} int16 lanes",
         "cores": str(SimulatorBackend().threads),
-        "memory": _first("/proc/meminfo", "MemTotal"),
+        "memory": _memory(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
@@ -81,13 +81,11 @@ def one_thread() -> Iterator[None]:
 
 def peaks(repeats: int) -> Iterator[Peak]:
     """What the core adds and multiplies at most."""
-    lanes = _lanes()
     left = np.ones((SIZE, SIZE), np.float32)
-    adds, products = PASSES * SUMS * lanes, SIZE**3
     operations: dict[str, tuple[Callable[[], object], int]] = {
-        ADDITIONS: (_additions(lanes, 16), adds),
-        WIDENED: (_additions(lanes, 8), adds),
-        "float32 matrix product of NumPy: multiply-adds": (lambda: left @ left, products),
+        ADDITIONS: additions(16),
+        WIDENED: additions(8),
+        "float32 matrix product of NumPy: multiply-adds": (lambda: left @ left, SIZE**3),
     }
     samples = interleaved({name: work for name, (work, _) in operations.items()}, repeats)
     for name, (_, count) in operations.items():
@@ -95,8 +93,9 @@ def peaks(repeats: int) -> Iterator[Peak]:
         yield Peak("peaks", name, Spread.of(rates))
 
 
-def _additions(lanes: int, bits: int) -> Callable[[], object]:
-    """Runs the loop over weights of so many bits."""
+def additions(bits: int) -> tuple[Callable[[], object], int]:
+    """Runs the loop over weights of so many bits; and how many additions that is."""
+    lanes = _lanes()
     table = np.ones(TABLE + LINE, np.int8)
     result = np.zeros(SUMS * lanes, np.int16)
     loop, engine = _compiled(lanes, bits)
@@ -107,7 +106,7 @@ def _additions(lanes: int, bits: int) -> Callable[[], object]:
         loop(*places, PASSES)
         return table, result, engine  # they own what the loop reads, writes and is
 
-    return run
+    return run, PASSES * SUMS * lanes
 
 
 def _compiled(lanes: int, bits: int) -> tuple[Callable[..., None], llvm.ExecutionEngine]:
@@ -161,6 +160,11 @@ def _first(file: str, key: str) -> str:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     pairs = (line.split(":", 1) for line in lines if ":" in line)
     return next((value.strip() for name, value in pairs if name.strip() == key), "")
+
+
+def _memory() -> str:
+    found = _first("/proc/meminfo", "MemTotal").removesuffix(" kB")
+    return f"{int(found) / 2**20:.0f} GiB" if found.isdigit() else ""
 
 
 def _version(package: str) -> str:

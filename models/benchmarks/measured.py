@@ -56,7 +56,9 @@ class Layer(Cell):
         events: Synaptic operations per image and step, one per event and synapse.
         whole: Of connection and neurons.
         silent: The same when no neuron of the source fires.
-        rate: 10⁹ synaptic operations per second of what events add, whole − silent.
+        rate: 10⁹ synaptic operations per second of what events add, whole − silent; 0 where that
+            cannot be told from nothing.
+        share: The rate over that of additions alone, turn by turn.
     """
 
     layer: str
@@ -66,6 +68,7 @@ class Layer(Cell):
     whole: Spread
     silent: Spread
     rate: Spread
+    share: Spread
 
 
 @dataclass(frozen=True)

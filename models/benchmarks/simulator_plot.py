@@ -32,18 +32,19 @@ def plot(measurements: Measurements, file: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, (layers, engines, sizes) = pyplot.subplots(
-        1, 3, figsize=(16, 5.2), width_ratios=(1, 1.25, 0.9)
+    figure = pyplot.figure(figsize=(13, 11), layout="constrained")
+    grid = figure.add_gridspec(2, 2, height_ratios=(1, 1.25), width_ratios=(1.3, 1))
+    layers, sizes, engines = (
+        figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :])
     )
     _layers(measurements, layers)
-    _engines(measurements, engines)
     _sizes(measurements, sizes)
+    _engines(measurements, engines)
     for axes in (layers, engines, sizes):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         axes.set_axisbelow(True)
-    figure.tight_layout()
-    figure.savefig(file, dpi=110)
+    figure.savefig(file, dpi=100)
     pyplot.close(figure)
 
 
@@ -52,31 +53,32 @@ def _layers(measurements: Measurements, axes: Axes) -> None:
     colours: dict[str, str] = {}
     for (layer, phi), group in groupby(measurements.of(Layer), lambda c: (c.layer, c.phi)):
         cells = [cell for cell in group if cell.rate.median > 0]
-        colour = colours.setdefault(layer, f"C{len(colours)}")
         if "depthwise" in layer or not cells:  # dense over masks: events add next to nothing
             continue
         axes.errorbar(
             [100 * cell.density for cell in cells],
             [cell.rate.median for cell in cells],
             yerr=_errors([cell.rate for cell in cells]),
-            color=colour,
+            color=colours.setdefault(layer, f"C{len(colours)}"),
             linestyle="-" if phi == 1 else "--",
+            elinewidth=0.8,
             marker="o" if phi == 1 else "s",
             markersize=4,
-            label=layer if phi == 1 else f"… φ = {phi}",
+            label=f"{layer}, φ = {phi}",
         )
     for peak in [p for p in measurements.of(Peak) if p.operation in PEAKS]:
         axes.axhline(peak.rate.median, color="black", linewidth=1)
-        place = (1, peak.rate.median)
+        place = (0.8, peak.rate.median)
         axes.annotate(PEAKS[peak.operation], place, (0, 3), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
     axes.set_xticks([1, 5, 10, 20, 40], ["1", "5", "10", "20", "40"])
     axes.set_xticks([], minor=True)
+    axes.set_xlim(0.75, 50)
     axes.set_ylim(bottom=0)
     axes.set(xlabel="events per neuron and step, %", ylabel="10⁹ synaptic operations per second")
     axes.set_title("One connection, one core")
     if colours:
-        axes.legend(fontsize=8, ncols=2, loc="lower right")
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
 
 
 def _engines(measurements: Measurements, axes: Axes) -> None:
@@ -99,35 +101,37 @@ def _engines(measurements: Measurements, axes: Axes) -> None:
     axes.set_xscale("log")
     axes.set_yticks(range(len(networks)), [TITLES.get(n, n) for n in networks])
     axes.invert_yaxis()
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlabel="CPU time ÷ that of spikec's simulator")
     axes.set_title("Whole networks, one core")
     if names:
-        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.4, -0.12), ncols=3)
+        axes.legend(
+            fontsize=8, loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=5, frameon=False
+        )
 
 
 def _sizes(measurements: Measurements, axes: Axes) -> None:
-    """Frames per second over T and over the batch."""
-    groups = groupby(measurements.of(Scale), lambda c: (c.network, c.axis))
-    for number, ((network, axis), group) in enumerate(groups):
-        cells = list(group)
-        if axis == "threads":
-            continue
+    """Frames per second over the batch."""
+    cells = [cell for cell in measurements.of(Scale) if cell.axis == "images"]
+    for network, group in groupby(cells, lambda cell: cell.network):
+        line = list(group)
         axes.errorbar(
-            [cell.timesteps if axis == "timesteps" else cell.images for cell in cells],
-            [cell.cpu.median for cell in cells],
-            yerr=_errors([cell.cpu for cell in cells]),
-            color=f"C{number // 3}",
-            linestyle="-" if axis == "images" else "--",
+            [cell.images for cell in line],
+            [cell.cpu.median for cell in line],
+            yerr=_errors([cell.cpu for cell in line]),
+            elinewidth=0.8,
             marker="o",
             markersize=4,
-            label=f"{TITLES.get(network, network)}: {'batch' if axis == 'images' else 'T'}",
+            label=TITLES.get(network, network),
         )
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
-    axes.set(xlabel="images per batch, or time steps", ylabel="images × steps per second")
-    axes.set_title("Batch and T, one core")
-    if axes.has_data():
-        axes.legend(fontsize=8)
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel="images per batch", ylabel="images × steps per second")
+    axes.set_title("Batch size, T = 32, one core")
+    if cells:
+        axes.legend(fontsize=8, frameon=False)
 
 
 def _errors(spreads: Sequence[Spread]) -> list[list[float]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from measured import ADDITIONS, Engine, Layer, Measurements, Peak, Scale, Start
+from measured import Engine, Layer, Measurements, Peak, Scale, Start
 from simulator_plot import TITLES, plot
 from tables import row
 from timing import Spread
@@ -48,9 +48,7 @@ def peak_table(measurements: Measurements) -> Iterator[str]:
 
 def layer_table(measurements: Measurements) -> Iterator[str]:
     """One connection at a time."""
-    peaks = {peak.operation: peak.rate.median for peak in measurements.of(Peak)}
-    limit = peaks.get(ADDITIONS, 0.0)
-    heads = ("density %", "M synops", "µs", "µs silent", "G synops/s", "of the peak")
+    heads = ("density %", "M synops", "µs", "µs silent", "G synops/s", "of additions alone")
     yield row("connection", "φ", *heads)
     yield row(*["---"] * (len(heads) + 2))
     for cell in measurements.of(Layer):
@@ -63,7 +61,7 @@ def layer_table(measurements: Measurements) -> Iterator[str]:
             spread(cell.whole),
             spread(cell.silent),
             spread(cell.rate) if rated else "–",
-            f"{cell.rate.median / limit:.0%}" if rated and limit else "–",
+            f"{cell.share.median:.0%}" if rated else "–",
         )
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from measured import Layer
+from machine import additions
+from measured import ADDITIONS, Layer
 from timing import Samples, Spread, interleaved
 
 from spikec.backends.simulator import SimulatorBackend
@@ -28,6 +29,8 @@ NEVER = 2**18
 """A threshold that no sum of random weights reaches, and that fits 24 bits for φ = 15."""
 DENSITIES = (0.01, 0.05, 0.10, 0.20, 0.40)
 PHIS = (1, 15)
+VISIBLE = 0.1
+"""Share of a layer's time that events must add before a rate is computed from it."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,10 @@ def measured(
     works: dict[str, Callable[[], object]] = {
         f"{copies} {d}": _work(programs[copies], frames[d]) for copies in programs for d in frames
     }
+    works[ADDITIONS], adds = additions(16)
     samples = interleaved(works, repeats)
     silent = _per_frame(samples, 0.0, shape)
+    peak = adds / 1e9 / np.array(samples[ADDITIONS].cpu)
     for d in densities:
         run = SimulatorBackend(threads=1).run(programs[1], frames[d])
         count = shape.images * shape.timesteps
@@ -97,7 +102,8 @@ def measured(
             events=events,
             whole=Spread.of(whole),
             silent=Spread.of(silent),
-            rate=_rate(events, whole - silent),
+            rate=_rate(events, whole, silent),
+            share=_rate(events / peak, whole, silent),
         )
 
 
@@ -160,8 +166,10 @@ def _per_frame(samples: dict[str, Samples], density: float, shape: LayerShape) -
     return np.asarray(1e6 * (several - one) / frames)
 
 
-def _rate(events: float, microseconds: Array) -> Spread:
-    """10⁹ operations per second; 0 where events add nothing that repeats agree on."""
-    if (microseconds <= 0).mean() > 0.25:
+def _rate(events: Array | float, whole: Array, silent: Array) -> Spread:
+    """10⁹ operations per second; 0 where three in four repeats do not see what events add."""
+    added = whole - silent
+    seen = added > VISIBLE * whole
+    if seen.mean() < 0.75:
         return Spread(0.0, 0.0, 0.0)
-    return Spread.of(events / 1e3 / microseconds[microseconds > 0])
+    return Spread.of((events / 1e3 / added)[seen])
