@@ -19,6 +19,9 @@ from spikec.compiler.geometry import fan_out
 CELLS = 64
 """Cells that a vector of bytes holds where vectors are widest."""
 
+RUN_GROUPS = 6
+"""Groups that take as long as beginning and ending a run."""
+
 
 @dataclass(frozen=True, eq=False)
 class FanOuts:
@@ -45,6 +48,12 @@ class FanOuts:
     def cells(self) -> int:
         """Cells of a group."""
         return self.together * self.field.padded
+
+    @property
+    def effort(self) -> int:
+        """Vectors that are counted, in which a run costs as much as some groups."""
+        vectors = -(-self.cells // CELLS)
+        return vectors * (RUN_GROUPS * len(self.runs) + self.field.pixels // self.together)
 
     @property
     def columns(self) -> int:
@@ -104,7 +113,7 @@ def fan_outs(field: Field, outgoing: Sequence[Connection]) -> FanOuts:
     spread = np.zeros((field.pixels, len(columns), field.padded), np.int32)
     spread[..., : field.channels] = table.transpose(2, 0, 1)
     ways = (_grouped(field, spread, together) for together in _groupings(field))
-    return min(ways, key=lambda way: len(way.runs) * way.cells)
+    return min(ways, key=lambda way: way.effort)
 
 
 def _groupings(field: Field) -> list[int]:

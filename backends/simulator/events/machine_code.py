@@ -17,8 +17,8 @@ from spikec.backends.simulator.events.object_symbols import undefined_symbols
 if TYPE_CHECKING:
     from llvmlite.binding import ExecutionEngine, ModuleRef, TargetMachine
 
-LEVEL = 2
-"""Optimisation level of LLVM's passes and of its code generation."""
+LEVEL = 1
+"""Optimisation level of LLVM's passes and of its code generation; 2 takes longer to no effect."""
 
 _ENGINES: list[ExecutionEngine] = []
 """Owners of all loaded code, kept until the process ends: nobody knows who holds an address."""
