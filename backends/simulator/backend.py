@@ -43,7 +43,8 @@ class SimulatorBackend:
             environment variable SPIKEC_SIMULATOR_CPU says.
 
     Raises:
-        OptionError: Fewer than one thread or one byte, or a level that this machine lacks.
+        OptionError: Fewer than one thread or one byte, an unknown engine, or a level that this
+            machine lacks.
         MachineCodeError: Events were asked for and no machine code can be made.
     """
 
@@ -62,7 +63,8 @@ class SimulatorBackend:
         if self.threads < 1 or memory_limit < 1:
             problem = f"{self.threads} threads and {memory_limit} bytes of memory; the least is 1"
             raise OptionError(problem)
-        self.engine = Engine(engine)
+        self.engine = _engine(engine)
+        self._refused: Program | None = None
         self._dense = DenseEngine(self.threads, memory_limit)
         self._events = None if self.engine is Engine.DENSE else self._event_engine(level)
 
@@ -110,28 +112,39 @@ class SimulatorBackend:
                 if self._events.fires(population):
                     return self._events.fire(population, current, timesteps, vmax)
             except MachineCodeError as error:
-                self._give_up(error)
+                self._tell(error)
+                self._events = None
         return self._dense.fire(population, current, timesteps, vmax)
 
     def _prepared(self, program: Program, record: frozenset[str]) -> EventEngine | None:
         """The event engine, with machine code for a program; None if there can be none."""
+        if self._events is None or program is self._refused:
+            return None
         try:
-            if self._events is not None:
-                self._events.prepare(program, record)
+            self._events.prepare(program, record)
         except MachineCodeError as error:
-            self._give_up(error)
+            self._tell(error)
+            self._refused = program
+            return None
         return self._events
 
     def _event_engine(self, level: Level | None) -> EventEngine | None:
         try:
             return EventEngine(self.threads, self.memory_limit, level)
         except MachineCodeError as error:
-            self._give_up(error)
+            self._tell(error)
             return None
 
-    def _give_up(self, error: MachineCodeError) -> None:
+    def _tell(self, error: MachineCodeError) -> None:
+        """Warn that matrix products take over; raise where events were asked for."""
         if self.engine is Engine.EVENTS:
             raise error
-        self._events = None
         text = f"no machine code for this program or machine, matrix products instead: {error}"
         warnings.warn(text, RuntimeWarning, stacklevel=4)
+
+
+def _engine(name: str) -> Engine:
+    try:
+        return Engine(name)
+    except ValueError:
+        raise OptionError(f"engine is {name!r}", hint=f"choose from {', '.join(Engine)}") from None

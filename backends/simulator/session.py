@@ -141,6 +141,8 @@ class CheckedSession:
             OptionError: Positions are not ascending, or not among the images that are left.
         """
         chosen = np.asarray(positions)
+        if chosen.size == 0:
+            chosen = np.zeros(0, np.int64)  # an empty list has no integer type
         if chosen.dtype.kind not in "iu" or chosen.ndim != 1:
             raise OptionError(f"positions are {chosen.dtype} of shape {chosen.shape}, not integers")
         inside = (chosen >= 0) & (chosen < self.images)

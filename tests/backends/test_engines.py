@@ -80,13 +80,22 @@ def test_who_asks_for_events_gets_them_or_an_error(monkeypatch: pytest.MonkeyPat
         SimulatorBackend(1, engine=Engine.EVENTS)
 
 
-def test_a_kernel_that_cannot_be_made_leads_to_matrix_products(
+def test_a_program_without_machine_code_leads_to_matrix_products_for_it_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(events, "make_plan", refuse)
-    with pytest.warns(RuntimeWarning, match="no LLVM today") as warned:
-        run_twice()
+    backend = SimulatorBackend(1)
+    refused, other = tiny_program(), tiny_program()
+    expected = ReferenceBackend().run(refused, IMAGES)
+    with monkeypatch.context() as broken:
+        broken.setattr(events, "make_plan", refuse)
+        with pytest.warns(RuntimeWarning, match="no LLVM today") as warned:
+            assert_equal(backend.run(refused, IMAGES), expected)
     assert [warning.filename for warning in warned] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_equal(backend.run(refused, IMAGES), expected)
+        monkeypatch.setattr(backend, "_dense", None)
+        assert_equal(backend.run(other, IMAGES), expected)
 
 
 @THREADS
@@ -235,3 +244,9 @@ def test_populations_fire_exactly_under_any_current() -> None:
             np.testing.assert_array_equal(ours.spikes, golden.spikes)
             np.testing.assert_array_equal(ours.membrane, golden.membrane)
             np.testing.assert_array_equal(ours.saturations, golden.saturations)
+
+
+def test_an_engine_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(OptionError, match="engine is 'gpu'") as caught:
+        SimulatorBackend(engine="gpu")  # type: ignore[arg-type]
+    assert "auto, events, dense" in caught.value.hint

@@ -211,7 +211,7 @@ def _sizes(
         parts |= {name.partition(":")[0]: size for name, size in layer.state.items()}
         for use in layer.lists:
             parts[str(use.entries.memory)] = (
-                use.field.steps * use.field.pixels * use.field.padded * use.entry // 8
+                use.field.steps * use.field.pixels * use.field.padded * use.entry // 8 * 5 // 4
             )
         for name, size in parts.items():
             scratch[name] = max(size, scratch.get(name, 0))

@@ -136,7 +136,7 @@ class Relay(Driven):
     ``payloads_pixel`` bytes per pixel.
 
     Attributes:
-        payload: Bits of a payload, 8, 16 or 32; every current fits.
+        payload: Bits of a payload, 8, 16 or 32; every current fits. 0 if each is 0 or 1.
     """
 
     payload: int

@@ -31,8 +31,8 @@ class Tally:
     alone; ``events``, int64 [column], receives the first sum of each column, ``spikes``, with
     payloads, the second. Without payloads the second is the first: there is no such operand.
 
-    Scalars: ``padded`` channels, number of ``runs`` and ``classes``, bytes from a pixel to the
-    next.
+    Pixels may be groups of neighbours, with the channels of all. Scalars: ``padded`` channels,
+    number of ``runs`` and ``classes``, bytes from a pixel to the next.
 
     Attributes:
         lanes: Channels per vector; they are counted in bytes, so that twice as many as elsewhere
