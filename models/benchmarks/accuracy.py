@@ -30,32 +30,38 @@ examples:
   python models/benchmarks/accuracy.py --data ~/data
   python models/benchmarks/accuracy.py --network resnet20_cifar10 --setting T=4,phi=4 --seeds 1
   python models/benchmarks/accuracy.py --network fashion_avgpool --setting T=8,phi=4,fire=retract
+  python models/benchmarks/accuracy.py --setting T=2,phi=15,weights=gradient
   python models/benchmarks/accuracy.py --images 100 --setting T=16,phi=1,windowed
 """
 DEFAULT_SETTINGS = ("T=32,phi=1", "T=4,phi=4", "T=4,phi=8", "T=2,phi=15", "T=16,phi=1,windowed")
+_SETTING = r"T=(\d+)(?:,phi=(\d+))?(?:,fire=(\w+))?(?:,weights=(\w+))?(,windowed)?"
+_LIKE = "T=4,phi=8,fire=plain,weights=fit,windowed"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Options of a compilation, written ``T=4,phi=8,fire=retract,windowed``."""
+    """Options of a compilation, written ``T=4,phi=8,fire=retract,weights=gradient,windowed``."""
 
     timesteps: int
     phi: int = 1
     fire: str = "plain"
     windowed: bool = False
+    weight_calibration: str = "fit"
 
     @classmethod
     def parse(cls, text: str) -> Setting:
         """The setting that is written so."""
-        match = re.fullmatch(r"T=(\d+)(?:,phi=(\d+))?(?:,fire=(\w+))?(,windowed)?", text)
+        match = re.fullmatch(_SETTING, text)
         if match is None:
-            raise argparse.ArgumentTypeError(f"{text!r} is not like T=4,phi=8,fire=plain,windowed")
-        timesteps, phi, fire, windowed = match.groups()
-        return cls(int(timesteps), int(phi or 1), fire or "plain", windowed is not None)
+            raise argparse.ArgumentTypeError(f"{text!r} is not like {_LIKE}")
+        timesteps, phi, fire, weights, windowed = match.groups()
+        chosen = fire or "plain", windowed is not None, weights or "fit"
+        return cls(int(timesteps), int(phi or 1), *chosen)
 
     def __str__(self) -> str:
         fire = "" if self.fire == "plain" else f",fire={self.fire}"
-        return f"T={self.timesteps},phi={self.phi}{fire}{',windowed' * self.windowed}"
+        learnt = "" if self.weight_calibration == "fit" else f",weights={self.weight_calibration}"
+        return f"T={self.timesteps},phi={self.phi}{fire}{learnt}{',windowed' * self.windowed}"
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measured import ADDITIONS, OURS, REFERENCE, WIDENED, Engine, Layer, Measurements, Peak, Scale
+from measured import OURS, REFERENCE, Engine, Layer, Measurements, Scale
 from timing import Spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PEAKS = {ADDITIONS: "additions alone", WIDENED: "… of weights widened one by one"}
+RATIOS = (0.5, 1, 2, 5, 10, 20, 50)
 TITLES = {
     "resnet20 trained": "ResNet-20, trained, CIFAR-10",
     "resnet20 trained phi=4": "ResNet-20, trained, CIFAR-10, φ = 4",
@@ -26,7 +26,7 @@ TITLES = {
 
 
 def plot(measurements: Measurements, file: Path) -> None:
-    """Rate over density, engines side by side, frames per second over T and batch."""
+    """Share of the peak over density, engines side by side, frames per second over the batch."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -49,7 +49,7 @@ def plot(measurements: Measurements, file: Path) -> None:
 
 
 def _layers(measurements: Measurements, axes: Axes) -> None:
-    """A line per connection and φ; dashed for payloads."""
+    """A line per connection and φ; dashed for payloads. Shares are taken turn by turn."""
     colours: dict[str, str] = {}
     for (layer, phi), group in groupby(measurements.of(Layer), lambda c: (c.layer, c.phi)):
         cells = [cell for cell in group if cell.rate.median > 0]
@@ -57,8 +57,8 @@ def _layers(measurements: Measurements, axes: Axes) -> None:
             continue
         axes.errorbar(
             [100 * cell.density for cell in cells],
-            [cell.rate.median for cell in cells],
-            yerr=_errors([cell.rate for cell in cells]),
+            [100 * cell.share.median for cell in cells],
+            yerr=_errors([_percent(cell.share) for cell in cells]),
             color=colours.setdefault(layer, f"C{len(colours)}"),
             linestyle="-" if phi == 1 else "--",
             elinewidth=0.8,
@@ -66,17 +66,13 @@ def _layers(measurements: Measurements, axes: Axes) -> None:
             markersize=4,
             label=f"{layer}, φ = {phi}",
         )
-    for peak in [p for p in measurements.of(Peak) if p.operation in PEAKS]:
-        axes.axhline(peak.rate.median, color="black", linewidth=1)
-        place = (0.8, peak.rate.median)
-        axes.annotate(PEAKS[peak.operation], place, (0, 3), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
     axes.set_xticks([1, 5, 10, 20, 40], ["1", "5", "10", "20", "40"])
     axes.set_xticks([], minor=True)
     axes.set_xlim(0.75, 50)
     axes.set_ylim(bottom=0)
-    axes.set(xlabel="events per neuron and step, %", ylabel="10⁹ synaptic operations per second")
-    axes.set_title("One connection, one core")
+    axes.set(xlabel="events per neuron and step, %", ylabel="% of additions alone")
+    axes.set_title("One connection, one core: synaptic operations")
     if colours:
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
 
@@ -101,7 +97,8 @@ def _engines(measurements: Measurements, axes: Axes) -> None:
     axes.set_xscale("log")
     axes.set_yticks(range(len(networks)), [TITLES.get(n, n) for n in networks])
     axes.invert_yaxis()
-    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xticks(RATIOS, [f"{ratio:g}" for ratio in RATIOS])
+    axes.set_xticks([], minor=True)
     axes.set(xlabel="CPU time ÷ that of spikec's simulator")
     axes.set_title("Whole networks, one core")
     if names:
@@ -129,9 +126,13 @@ def _sizes(measurements: Measurements, axes: Axes) -> None:
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_ylim(bottom=0)
     axes.set(xlabel="images per batch", ylabel="images × steps per second")
-    axes.set_title("Batch size, T = 32, one core")
+    axes.set_title("Batch size, one core")
     if cells:
-        axes.legend(fontsize=8, frameon=False)
+        axes.legend(fontsize=8, loc="lower left", frameon=False)
+
+
+def _percent(share: Spread) -> Spread:
+    return Spread(*(100 * value for value in share))
 
 
 def _errors(spreads: Sequence[Spread]) -> list[list[float]]:

@@ -35,7 +35,7 @@ def report(measurements: Measurements, picture: str) -> Iterator[str]:
         lines = list(table(measurements))
         if len(lines) > 2:
             yield from ("", f"### {title}", "", *lines)
-    yield from ("", f"![Speed over density and over batch size]({picture})")
+    yield from ("", f"![Speed over density, beside other engines, and over batch size]({picture})")
 
 
 def peak_table(measurements: Measurements) -> Iterator[str]:
