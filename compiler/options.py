@@ -21,6 +21,8 @@ _RANGES = {
 """Smallest and largest value of each numeric option. Payloads and weights are one byte on the
 chips that the integer contract has in mind; a run of more than 4096 steps is no inference."""
 
+WEIGHT_CALIBRATIONS = ("fit", "none", "gradient")
+
 
 @dataclass(frozen=True)
 class CompileOptions:
@@ -37,6 +39,9 @@ class CompileOptions:
         membrane_bits: Width of a membrane potential, sign included.
         calibration_images: Images taken from the calibration inputs, at random.
         seed: Of that choice and of every other random choice.
+        weight_calibration: What is done for the weights: "fit" fits the integers of each layer to
+            the spikes that they read, "none" rounds them, "gradient" first lets all layers learn
+            at once, with torch.
         bias_rounds: Rounds of bias calibration per population; 0 leaves the biases alone.
         memory_bytes: Bound on the arrays that calibration holds at once.
     """
@@ -50,6 +55,7 @@ class CompileOptions:
     membrane_bits: int = 24
     calibration_images: int = 256
     seed: int = 0
+    weight_calibration: str = "fit"
     bias_rounds: int = 6
     memory_bytes: int = 2 * 2**30
 
@@ -62,6 +68,11 @@ class CompileOptions:
                     hint=f"give a whole number from {low} to {high}",
                 )
         object.__setattr__(self, "fire", firing_rule(self.fire))
+        if self.weight_calibration not in WEIGHT_CALIBRATIONS:
+            raise OptionError(
+                f"weight_calibration is {self.weight_calibration!r}",
+                hint=f"give {', '.join(WEIGHT_CALIBRATIONS[:-1])} or {WEIGHT_CALIBRATIONS[-1]}",
+            )
         if self.windowed and self.fire is Fire.RETRACT:
             raise OptionError(
                 "windowed and retract contradict each other: a window fires once, at its end",

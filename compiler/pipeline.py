@@ -17,6 +17,7 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass, run_passes
 from spikec.compiler.passes.calibrate_bias import calibrate_bias
 from spikec.compiler.passes.calibrate_thresholds import calibrate_thresholds
+from spikec.compiler.passes.calibrate_weights import calibrate_weights
 from spikec.compiler.passes.fold_affine import FOLD_AFFINE
 from spikec.compiler.passes.move_activations import MOVE_ACTIVATIONS
 from spikec.compiler.passes.place_neurons import place_neurons
@@ -41,16 +42,17 @@ def calibration_passes(
     calibration: Calibration, simulate: Simulate, options: CompileOptions, progress: Progress
 ) -> tuple[Pass, ...]:
     """Passes that choose numbers on calibration images."""
-    quantised = (
-        calibrate_thresholds(calibration, options),
-        quantize_weights(calibration, options),
-    )
-    if not options.bias_rounds:
-        return quantised
-    correction = calibrate_bias(
-        calibration, simulate, options, lambda done, n: progress("calibrate-bias", done, n)
-    )
-    return (*quantised, correction)
+
+    def told(stage: str) -> Callable[[int, int], None]:
+        return lambda done, total: progress(stage, done, total)
+
+    passes = [calibrate_thresholds(calibration, options)]
+    if options.weight_calibration == "gradient":
+        passes.append(calibrate_weights(calibration, options, told("calibrate-weights")))
+    passes.append(quantize_weights(calibration, options))
+    if options.bias_rounds:
+        passes.append(calibrate_bias(calibration, simulate, options, told("calibrate-bias")))
+    return tuple(passes)
 
 
 def compile_graph(

@@ -113,7 +113,7 @@ def _drive(path: Path, scale: Float64, sink: Shape, channels: int) -> _Drive:
     shared = input_values(np.broadcast_to(scale, path.shape), path.shape, part)
     gains = row_gains(part) * path.gain
     weights = synapses.weights * shared[synapses.inputs] * gains[synapses.outputs]
-    rows = _channels_of_rows(output_rows(part, sink), part.result[0], channels)
+    rows = channels_of_rows(output_rows(part, sink), part.result[0], channels)
     peak_of_row = np.zeros(part.result[0])
     np.maximum.at(
         peak_of_row,
@@ -125,7 +125,7 @@ def _drive(path: Path, scale: Float64, sink: Shape, channels: int) -> _Drive:
     return _Drive(path.source, part, weights, rows, peak, max(1, weights.size // part.result[0]))
 
 
-def _channels_of_rows(arrived: Int64, rows: int, channels: int) -> Int64:
+def channels_of_rows(arrived: Int64, rows: int, channels: int) -> Int64:
     """For each row of weights the sink channel that it adds to; 0 for all if there is but one."""
     result = np.full(rows + 1, -1, dtype=np.int64)
     if channels == 1:

@@ -47,6 +47,7 @@ def compile_model(
     input_shape: tuple[int, ...] | None = None,
     calibration_images: int | None = None,
     simplify: bool = True,
+    weight_calibration: str = "fit",
     progress: Progress = _silent,
     **widths: int,
 ) -> Program:
@@ -66,6 +67,7 @@ def compile_model(
             default that of the calibration inputs.
         calibration_images: How many of them to use at most.
         simplify: Whether onnxslim may simplify the model first.
+        weight_calibration: "fit", "none", or "gradient" (minutes instead of seconds, with torch).
         progress: Told of (stage, steps done, steps in all).
         **widths: ``weight_bits``, ``input_bits``, ``membrane_bits``, ``bias_rounds``,
             ``memory_bytes`` as in CompileOptions.
@@ -79,7 +81,13 @@ def compile_model(
     if calibration_images is not None:
         widths["calibration_images"] = calibration_images
     options = CompileOptions(
-        timesteps=timesteps, phi=phi, fire=firing_rule(fire), windowed=windowed, seed=seed, **widths
+        timesteps=timesteps,
+        phi=phi,
+        fire=firing_rule(fire),
+        windowed=windowed,
+        seed=seed,
+        weight_calibration=weight_calibration,
+        **widths,
     )
     return compiled(
         model,

@@ -40,12 +40,14 @@ class Synapses:
             the factor's input that it reads; for a dense factor the flat position in it.
         outputs: For each weight, likewise: the channel of the factor's output that it adds to.
         quantized: Integer weights of the same shape → the factor of the program.
+        node: Name of the node that holds the weights; empty if none does.
     """
 
     weights: Float64
     inputs: Int64
     outputs: Int64
     quantized: Callable[[Int8], Weighted]
+    node: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", frozen(self.weights, np.float64))

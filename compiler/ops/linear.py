@@ -37,7 +37,8 @@ def lower_conv(node: Node, _slot: int, shapes: tuple[Shape, ...]) -> tuple[Branc
         return Conv(integers, windows.strides, windows.pads, windows.dilations, groups=groups(node))
 
     inputs = first + _along(1, range(fan_in), weights.ndim)
-    synapses = Synapses(weights, inputs, _along(0, range(outputs), weights.ndim), quantized)
+    rows = _along(0, range(outputs), weights.ndim)
+    synapses = Synapses(weights, inputs, rows, quantized, node.name)
     return (Branch(factors=(synapses,)),)
 
 
@@ -61,16 +62,15 @@ def lower_conv_transpose(node: Node, _slot: int, shapes: tuple[Shape, ...]) -> t
 
     inputs = _along(0, range(channels), weights.ndim)
     outputs = first + _along(1, range(fan_out), weights.ndim)
-    return (Branch(factors=(Synapses(weights, inputs, outputs, quantized),)),)
+    return (Branch(factors=(Synapses(weights, inputs, outputs, quantized, node.name),)),)
 
 
 def lower_gemm(node: Node, _slot: int, _shapes: tuple[Shape, ...]) -> tuple[Branch, ...]:
     """One dense factor; the weights of a Gemm are (out, in), those of a MatMul (in, out)."""
     weights = node.params[1] if node.op == "Gemm" else node.params[1].T
     outputs, inputs = weights.shape
-    synapses = Synapses(
-        weights, np.arange(inputs)[None, :], np.arange(outputs)[:, None], quantized=Dense
-    )
+    rows, columns = np.arange(outputs)[:, None], np.arange(inputs)[None, :]
+    synapses = Synapses(weights, columns, rows, Dense, node.name)
     return (Branch(factors=(synapses,)),)
 
 

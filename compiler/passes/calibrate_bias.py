@@ -4,8 +4,9 @@ One walk over the populations in topological order. Each is quantised with the f
 sources and corrected on their already corrected spikes, so that no layer is run for another's sake.
 
 Cases:
-1. adafire: integer weights fitted to the spikes that they read by ``weight_fit``; then bias,
-   threshold and delay of each channel by ``neuron_search``; the bias in rounds of
+1. adafire: with weight_calibration "fit", integer weights fitted to the spikes that they read by
+   ``weight_fit``; then bias, threshold and delay of each channel by ``neuron_search``; the bias in
+   rounds of
    b += η·(A − S)/max(f, 0.1), with A the ANN's mean activation, S the program's, and f the share
    of outputs that can still move (0 < s̄ < φθ). Source: paper 1 (ICML 2021), section 4.3, bias
    shift; the slope f, the rounds, the delay and the judgement by squared error are ours.
@@ -65,6 +66,10 @@ def calibrate_bias(
     )
 
 
+_FITTED = ("fit",)
+"""Weight calibrations whose integer weights are fitted once more."""
+
+
 class _Walk:
     def __init__(
         self, graph: Graph, calibration: Calibration, simulate: Simulate, options: CompileOptions
@@ -106,7 +111,7 @@ class _Walk:
     ) -> tuple[Quantized, Array | None]:
         population = quantized.population
         current = self._current(quantized)
-        if isinstance(population, AdaFire):
+        if isinstance(population, AdaFire) and self._options.weight_calibration in _FITTED:
             evidence = Evidence(self._drive(node), current, self._frontier.spikes)
             fitted = fit_weights(quantized, evidence, self._simulate, self._options)
             if fitted is not quantized:

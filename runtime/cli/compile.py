@@ -55,6 +55,10 @@ def compile_command(
     windowed: Annotated[
         bool, typer.Option("--windowed", help="Integrate T steps, then fire T steps.")
     ] = False,
+    weight_calibration: Annotated[
+        str,
+        typer.Option(help="fit (layer by layer), gradient (all at once, needs torch) or none."),
+    ] = "fit",
     seed: Annotated[int, typer.Option(help="Of the choice of calibration images.")] = 0,
     images: Annotated[
         int | None, typer.Option(metavar="N", help="Calibration images used at most.")
@@ -110,6 +114,7 @@ def compile_command(
             phi=phi,
             fire=fire,
             windowed=windowed,
+            weight_calibration=weight_calibration,
             seed=seed,
             preprocessing=steps,
             input_shape=sizes(input_shape, "--input-shape") or None,

@@ -1,0 +1,1 @@
+"""Weights and thresholds by gradients, with torch, which only this package knows."""

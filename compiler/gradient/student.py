@@ -1,0 +1,198 @@
+"""The network in torch twice: as it was, and with the rates of its program in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spikec.compiler.arrays import Array
+from spikec.compiler.fixed_point import largest
+from spikec.compiler.gradient.operators import WEIGHTED, Operation, operation
+from spikec.compiler.gradient.rounding import GridRounding, encoded, rates
+from spikec.compiler.gradient.weight_grids import counter_readers, weight_grids
+from spikec.compiler.ir import INPUT, Graph, Node
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.populations import Fire
+from spikec.compiler.tail import read_out_node
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Parameters = dict[tuple[str, str], "Tensor"]
+"""By node and "weight", "bias" or "threshold" (its natural logarithm)."""
+
+
+class Student:
+    """A network whose parameters can follow gradients.
+
+    Attributes:
+        parameters: As they start: those of the graph.
+        output: Name of the node in front of the host's operators.
+        populations: Names of the nodes whose activations are compared, the output's among them.
+    """
+
+    def __init__(self, graph: Graph, options: CompileOptions) -> None:
+        """Build it.
+
+        Args:
+            graph: With neurons placed and thresholds set.
+            options: T and widths.
+
+        Raises:
+            UnsupportedOpError: An operator has no form in torch here; names the node.
+        """
+        self._graph, self._options = graph, options
+        self.output = read_out_node(graph).name
+        self._nodes = tuple(_before(graph, self.output))
+        self._operations = {
+            node.name: _operation(graph, node) for node in self._nodes if node.op != INPUT
+        }
+        self._roundings = tuple(map(GridRounding, weight_grids(graph, options)))
+        self._counters = counter_readers(graph)
+        self.parameters = _parameters(self._nodes)
+        self.populations = tuple(
+            node.name
+            for node in self._nodes
+            if node.neuron is not None and node.neuron.kind in ("adafire", "readout")
+        )
+
+    def exact(self, parameters: Parameters, images: Tensor) -> dict[str, Tensor]:
+        """Activations of all populations without any rounding: the network itself."""
+        weights = {name: value for (name, kind), value in parameters.items() if kind == "weight"}
+        return self._run(weights, parameters, images, {})
+
+    def rounded(self, parameters: Parameters, images: Tensor) -> dict[str, Tensor]:
+        """Activations of all populations as a program's rates under constant drive."""
+        thresholds = self._thresholds(parameters)
+        return self._run(self.weights(parameters), parameters, images, thresholds)
+
+    def weights(self, parameters: Parameters) -> dict[str, Tensor]:
+        """All weights on the grids of the integers that are made of them."""
+        weights = {name: value for (name, kind), value in parameters.items() if kind == "weight"}
+        scales = self._scales(parameters)
+        for rounding in self._roundings:
+            weights |= rounding(weights, scales)
+        return weights
+
+    def graph(self, parameters: Parameters) -> Graph:
+        """The graph with these weights, on their grids, biases and thresholds."""
+        weights = self.weights(parameters)
+        return self._graph.mapped(lambda node: _with(node, weights, parameters))
+
+    def _thresholds(self, parameters: Parameters) -> dict[str, Tensor]:
+        return {
+            name: value.exp() for (name, kind), value in parameters.items() if kind == "threshold"
+        }
+
+    def _scales(self, parameters: Parameters) -> dict[str, Tensor]:
+        """Value of one payload of every population, without gradients."""
+        import torch
+
+        thresholds = self._thresholds(parameters)
+        scales: dict[str, Tensor] = {}
+        for node in self._nodes:
+            if node.neuron is None:
+                continue
+            if node.neuron.kind == "input":
+                scales[node.name] = self._input_scale(node)
+            elif node.neuron.kind == "adafire":
+                scales[node.name] = thresholds[node.name].detach()
+            elif node.neuron.kind == "max_pool":
+                source, readers = self._counters[node.name]
+                scale, index = scales[source], torch.from_numpy(readers)
+                scales[node.name] = scale[index] if len(scale) > 1 else scale
+        return scales
+
+    def _input_scale(self, node: Node) -> Tensor:
+        import torch
+
+        assert node.neuron is not None
+        assert node.neuron.threshold is not None
+        scale = node.neuron.threshold / largest(self._options.input_bits)
+        return torch.from_numpy(scale.astype(np.float32))
+
+    def _run(
+        self,
+        weights: Mapping[str, Tensor],
+        parameters: Parameters,
+        images: Tensor,
+        thresholds: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        values: dict[str, Tensor] = {}
+        for node in self._nodes:
+            if node.op == INPUT:
+                value = images
+            else:
+                slots = {s: values[n] for s, n in self._graph.operands(node.name).items()}
+                if node.name in weights:
+                    slots[1] = weights[node.name]
+                if (node.name, "bias") in parameters:
+                    slots[2] = parameters[node.name, "bias"]
+                value = self._operations[node.name](slots)
+            values[node.name] = self._emitted(node, value, thresholds) if thresholds else value
+        return {name: values[name] for name in self.populations}
+
+    def _emitted(self, node: Node, value: Tensor, thresholds: Mapping[str, Tensor]) -> Tensor:
+        neuron = node.neuron
+        if neuron is None or neuron.kind in ("max_pool", "readout"):
+            return value
+        if neuron.kind == "input":
+            return encoded(value, self._input_scale(node), largest(self._options.input_bits))
+        most = neuron.phi * self._options.timesteps
+        step = thresholds[node.name] / self._options.timesteps
+        return rates(value, step, -most if neuron.fire is Fire.SIGNED else 0, most)
+
+
+def _before(graph: Graph, output: str) -> list[Node]:
+    """The node and everything that it depends on, in topological order."""
+    needed = {output}
+    for node in reversed(tuple(graph)):
+        if node.name in needed:
+            needed.update(graph.sources(node.name))
+    return [node for node in graph if node.name in needed]
+
+
+def _operation(graph: Graph, node: Node) -> Operation:
+    shapes = tuple(graph[source].known_shape() for source in graph.sources(node.name))
+    return operation(node, shapes)
+
+
+def _parameters(nodes: tuple[Node, ...]) -> Parameters:
+    found: Parameters = {}
+    for node in nodes:
+        if node.op in WEIGHTED:
+            found[node.name, "weight"] = _tensor(_outputs_first(node, node.params[1]))
+            if 2 in node.params:
+                found[node.name, "bias"] = _tensor(node.params[2])
+        neuron = node.neuron
+        if neuron is not None and neuron.kind == "adafire":
+            assert neuron.threshold is not None
+            found[node.name, "threshold"] = _tensor(np.log(neuron.threshold))
+    return found
+
+
+def _tensor(array: Array) -> Tensor:
+    import torch
+
+    return torch.from_numpy(np.array(array, np.float32))
+
+
+def _outputs_first(node: Node, weights: Array) -> Array:
+    """Those of a MatMul transposed, there and back."""
+    return weights.T if node.op == "MatMul" else weights
+
+
+def _with(node: Node, weights: Mapping[str, Tensor], parameters: Parameters) -> Node:
+    params = dict(node.params)
+    if node.name in weights:
+        params[1] = _outputs_first(node, weights[node.name].detach().numpy().copy())
+    if (node.name, "bias") in parameters:
+        params[2] = parameters[node.name, "bias"].detach().numpy().copy()
+    neuron = node.neuron
+    if neuron is not None and (node.name, "threshold") in parameters:
+        logarithm = parameters[node.name, "threshold"].detach().numpy().astype(np.float64)
+        neuron = replace(neuron, threshold=np.exp(logarithm))
+    return node.updated(params=params, neuron=neuron)

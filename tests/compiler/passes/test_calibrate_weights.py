@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import Sketch
+from onnx_models import small_cnn
+from source_tree import ROOT
+
+from spikec.backends.reference import ReferenceBackend
+from spikec.compiler.ann import Ann, run_model
+from spikec.compiler.calibration import Calibration
+from spikec.compiler.errors import OptionError, UnsupportedOpError
+from spikec.compiler.frontend.load import load_graph
+from spikec.compiler.gradient.distillation import Lesson, distilled
+from spikec.compiler.gradient.library import REQUIREMENT, need_torch
+from spikec.compiler.gradient.operators import operation
+from spikec.compiler.gradient.rounding import rates
+from spikec.compiler.gradient.student import Student
+from spikec.compiler.ir import Graph, Node
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.passes.calibrate_thresholds import calibrate_thresholds
+from spikec.compiler.passes.calibrate_weights import calibrate_weights
+from spikec.compiler.passes.fold_affine import FOLD_AFFINE
+from spikec.compiler.passes.move_activations import MOVE_ACTIVATIONS
+from spikec.compiler.passes.place_neurons import place_neurons
+from spikec.compiler.passes.quantize_weights import quantize_weights
+from spikec.compiler.pipeline import compile_graph
+from spikec.compiler.populations import AdaFire, Fire
+
+if importlib.util.find_spec("torch") is None:
+    pytest.skip("torch, an optional library, is not installed", allow_module_level=True)
+import torch
+
+OPTIONS = CompileOptions(timesteps=2, phi=2, weight_calibration="gradient")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def images(*shape: int, count: int = 64, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 1, (count, *shape)).astype(np.float32)
+
+
+def placed(graph: Graph, options: CompileOptions = OPTIONS) -> Graph:
+    for step in (FOLD_AFFINE, MOVE_ACTIVATIONS, place_neurons(options)):
+        graph = step.apply(graph)
+    calibration = Calibration(images(*graph.input.known_shape()), Ann())
+    return calibrate_thresholds(calibration, options).apply(graph)
+
+
+def residual() -> Sketch:
+    sketch = Sketch(3, 6, 6).conv("stem", 4).add("r", "Relu").conv("a", 4).add("ra", "Relu")
+    sketch.conv("b", 4).add("sum", "Add", ["b", "r"]).add("out", "Relu")
+    return (
+        sketch.add("pool", "GlobalAveragePool", shape=(4, 1, 1))
+        .add("flat", "Flatten", shape=(4,))
+        .gemm("head", 5)
+    )
+
+
+def windows() -> Sketch:
+    sketch = Sketch(2, 9, 9).conv("stem", 4, stride=2).batch_norm("bn").add("r", "Relu")
+    sketch.add(
+        "max",
+        "MaxPool",
+        shape=(4, 3, 3),
+        kernel_shape=(2, 2),
+        strides=(2, 2),
+        pads=(0, 1, 0, 0),
+        ceil_mode=1,
+    )
+    sketch.add("mean", "AveragePool", shape=(4, 3, 3), kernel_shape=(3, 3), pads=(1, 1, 1, 1))
+    sketch.conv("deep", 4, groups=4).add("r6", "Clip", params={1: np.float32(0), 2: np.float32(1)})
+    return sketch
+
+
+def maps() -> Sketch:
+    sketch = Sketch(3, 4, 4).conv("stem", 4).add("r", "Relu")
+    sketch.add("cut", "Slice", shape=(4, 2, 4), params={1: [0], 2: [4], 3: [2], 4: [2]})
+    sketch.add("pad", "Pad", shape=(6, 2, 4), params={1: [0, 1, 0, 0, 0, 1, 0, 0]})
+    sketch.add("turned", "Transpose", shape=(6, 4, 2), perm=(0, 1, 3, 2))
+    sketch.add("both", "Concat", ["turned", "turned"], shape=(12, 4, 2), axis=1)
+    return (
+        sketch.conv("mix", 3)
+        .add("r2", "Relu")
+        .add("flat", "Reshape", shape=(24,), params={1: [0, -1]})
+        .gemm("head", 4)
+    )
+
+
+def products() -> Sketch:
+    random = np.random.default_rng(1)
+    sketch = Sketch(6).gemm("a", 8).add("r", "Relu")
+    weights = random.normal(0, 1, (8, 3)).astype(np.float32)
+    return sketch.add("head", "MatMul", shape=(3,), params={1: weights})
+
+
+def enlarged() -> Sketch:
+    weights = np.random.default_rng(1).normal(0, 1, (4, 2, 3, 3)).astype(np.float32)
+    sketch = Sketch(3, 4, 4).conv("stem", 4).add("r", "Relu")
+    return sketch.add(
+        "up",
+        "ConvTranspose",
+        shape=(2, 8, 8),
+        params={1: weights},
+        strides=(2, 2),
+        pads=(1, 1, 1, 1),
+        output_padding=(1, 1),
+    )
+
+
+GRAPHS = {f.__name__: f for f in (residual, windows, maps, products, enlarged)}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_network_in_torch_equals_onnxruntime(name: str) -> None:
+    graph = placed(GRAPHS[name]().graph())
+    student = Student(graph, OPTIONS)
+    inputs = images(*graph.input.known_shape(), count=8, seed=1)
+    found = student.exact(student.parameters, torch.from_numpy(inputs))
+    (expected,) = Ann().activations(graph, student.populations, [inputs])
+    for population in student.populations:
+        size = np.abs(expected[population]).max()
+        assert np.abs(found[population].numpy() - expected[population]).max() < 1e-4 * size
+
+
+@pytest.mark.parametrize(("phi", "timesteps"), [(1, 5), (3, 4), (15, 2)])
+@pytest.mark.parametrize("fire", [Fire.PLAIN, Fire.SIGNED])
+def test_rates_are_what_the_reference_emits_under_constant_current(
+    phi: int, timesteps: int, fire: Fire
+) -> None:
+    threshold, most = 64, 64 * phi * 2
+    drive = np.arange(-most, most)[None]
+    ones = np.ones((1,))
+    population = AdaFire(
+        "p",
+        (drive.size,),
+        np.full(1, threshold),
+        np.zeros(1),
+        np.full(1, threshold // 2),
+        phi,
+        fire,
+        False,
+        ones * threshold,
+    )
+    current = np.broadcast_to(drive, (timesteps, *drive.shape)).astype(np.int32)
+    spikes = ReferenceBackend().fire(population, current, timesteps, 2**23 - 1).spikes
+    mean = spikes.sum(axis=0) * threshold / timesteps
+    low = -phi * timesteps if fire is Fire.SIGNED else 0
+    found = rates(
+        torch.from_numpy(drive.astype(np.float32)[:, None]),
+        torch.tensor([threshold / timesteps]),
+        low,
+        phi * timesteps,
+    )
+    assert np.allclose(found.numpy()[:, 0], mean)
+
+
+def test_gradients_pass_inside_the_range_and_thresholds_learn_of_what_is_clipped() -> None:
+    drive = torch.tensor([[[-1.0, 0.4, 1.2, 9.0]]], requires_grad=True)
+    step = torch.tensor([0.5], requires_grad=True)
+    rates(drive, step, 0, 4).sum().backward()
+    assert drive.grad is not None
+    assert drive.grad.tolist() == [[[0, 1, 1, 0]]]
+    # Each level's own error (1 − 0.8, 2 − 2.4), and the highest level where the rate is clipped.
+    assert float(step.grad) == pytest.approx(0.2 - 0.4 + 4)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_weights_lie_where_their_integers_lie(name: str) -> None:
+    graph = placed(GRAPHS[name]().graph())
+    student = Student(graph, OPTIONS)
+    calibration = Calibration(images(*graph.input.known_shape()), Ann())
+    direct = quantize_weights(calibration, OPTIONS).apply(graph)
+    learnt = quantize_weights(calibration, OPTIONS).apply(student.graph(student.parameters))
+    for node in direct:
+        if node.quantized is None:
+            continue
+        other = learnt[node.name].quantized
+        assert other is not None
+        for one, two in zip(node.quantized.connections, other.connections, strict=True):
+            for factor, again in zip(one.factors, two.factors, strict=True):
+                if hasattr(factor, "weights"):
+                    # One unit: thresholds are rounded too, which moves the grid by a little.
+                    assert np.abs(factor.weights.astype(int) - again.weights).max() <= 1
+
+
+def loss_on(graph: Graph, student: Student, parameters: Any, inputs: np.ndarray) -> float:
+    batch = torch.from_numpy(inputs)
+    with torch.no_grad():
+        exact = student.exact(student.parameters, batch)[student.output]
+        found = student.rounded(parameters, batch)[student.output]
+    return float((exact - found).square().mean() / exact.square().mean())
+
+
+@pytest.mark.parametrize("name", ["residual", "products"])
+def test_the_outputs_error_falls_on_unseen_inputs(name: str) -> None:
+    graph = placed(GRAPHS[name]().graph())
+    student = Student(graph, OPTIONS)
+    shape = graph.input.known_shape()
+    lesson = Lesson(steps=100, batch=32, scores=False)
+    learnt = distilled(student, images(*shape, count=512), lesson)
+    assert learnt.after < learnt.before
+    unseen = images(*shape, count=256, seed=9)
+    before = loss_on(graph, student, student.parameters, unseen)
+    assert loss_on(graph, student, learnt.parameters, unseen) < before
+
+
+def test_a_lesson_that_does_not_help_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = placed(residual().graph())
+    worse = {"weight": 10.0, "bias": 10.0, "threshold": 1.0}
+    monkeypatch.setattr("spikec.compiler.gradient.distillation._RATES", worse)
+    calibration = Calibration(images(3, 6, 6), Ann())
+    assert calibrate_weights(calibration, OPTIONS).apply(graph) is graph
+
+
+def test_every_step_is_told() -> None:
+    student = Student(placed(products().graph()), OPTIONS)
+    told: list[tuple[int, int]] = []
+    lesson = Lesson(steps=3, batch=8, scores=False)
+    distilled(student, images(6, count=16), lesson, lambda done, total: told.append((done, total)))
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_the_same_seed_gives_the_same_program_and_it_is_closer_to_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spikec.compiler.passes.calibrate_weights._STEPS", (200, 200))
+    loaded, inputs = load_graph(small_cnn()), images(2, 8, 8, count=512)
+    digests, errors = [], []
+    for calibration in ("gradient", "gradient", "none"):
+        options = CompileOptions(
+            timesteps=2, phi=3, calibration_images=512, weight_calibration=calibration
+        )
+        program = compile_graph(loaded, inputs, options, ReferenceBackend()).program
+        digests.append(program.digest)
+        unseen = images(2, 8, 8, count=64, seed=5)
+        source = program.input
+        units = np.rint((source.gain * unseen + source.offset) / source.scale)
+        run = ReferenceBackend().run(program, units.clip(-255, 255).astype(np.int64))
+        found = run.readout[:, -1] * program.readout.scale / program.timesteps
+        errors.append(float(((found - run_model(small_cnn(), unseen)) ** 2).mean()))
+    assert digests[0] == digests[1] != digests[2]
+    assert errors[0] < errors[2]
+
+
+def test_an_operator_without_a_form_in_torch_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedOpError) as caught:
+        operation(Node("soft", "Softmax", shape=(3,)), ((3,),))
+    assert (caught.value.where.node, caught.value.where.op) == ("soft", "Softmax")
+    assert "fit" in caught.value.hint
+
+
+def test_without_torch_the_pinned_version_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else find(name)
+    )
+    with pytest.raises(OptionError) as caught:
+        need_torch()
+    assert f'pip install "{REQUIREMENT}"' in caught.value.hint
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert re.search(f"^{re.escape(REQUIREMENT)}$", pinned, re.MULTILINE)
+
+
+def test_an_unknown_weight_calibration_is_refused() -> None:
+    with pytest.raises(OptionError) as caught:
+        CompileOptions(weight_calibration="best")
+    assert "'best'" in caught.value.problem
+    assert "gradient" in caught.value.hint
