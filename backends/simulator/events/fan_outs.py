@@ -9,8 +9,8 @@ import numpy as np
 
 from spikec.backends.simulator.events.calls import Call, Place
 from spikec.backends.simulator.events.fields import Field
-from spikec.backends.simulator.events.gathering import bits_of, payloads_of
 from spikec.backends.simulator.events.machine import MachineCodeError
+from spikec.backends.simulator.events.spike_places import bits_of, payloads_of
 from spikec.backends.simulator.events.tally import RUN, Tally
 from spikec.compiler.arrays import Array, Int32
 from spikec.compiler.connections import Connection, Weighted

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spikec.backends.simulator.events.blocks import Block
 from spikec.backends.simulator.events.calls import Call, Place
 from spikec.backends.simulator.events.channelwise import Channelwise
-from spikec.backends.simulator.events.fields import WORD, Field
+from spikec.backends.simulator.events.fields import WORD
 from spikec.backends.simulator.events.flat import MOST_TAPS, FlatScatter
 from spikec.backends.simulator.events.lists import Lists
 from spikec.backends.simulator.events.packing import (
@@ -21,43 +22,17 @@ from spikec.backends.simulator.events.packing import (
 )
 from spikec.backends.simulator.events.reach import Region
 from spikec.backends.simulator.events.scatter import Scatter
+from spikec.backends.simulator.events.spike_places import (
+    ListUse,
+    bits_of,
+    list_numbers,
+    moved,
+    payloads_of,
+)
 from spikec.backends.simulator.events.spill import Spill
 from spikec.backends.simulator.events.sums import Part, Width
 from spikec.backends.simulator.events.tiles import Tile
 from spikec.compiler.arrays import Array
-
-
-@dataclass(frozen=True)
-class ListUse:
-    """A list of events in scratch memory that a layer makes for itself.
-
-    Attributes:
-        index: Number of the list within the layer.
-        source: Name of the node.
-        field: Its payloads.
-    """
-
-    index: int
-    source: str
-    field: Field
-
-    @property
-    def entry(self) -> int:
-        """Bits of an entry."""
-        return 16 if self.field.padded <= 2**16 else 32
-
-    @property
-    def positions(self) -> Place:
-        """int32, (steps, pixels + 1)."""
-        return Place(f"positions:{self.index}", step=self._varying(4 * (self.field.pixels + 1)))
-
-    @property
-    def entries(self) -> Place:
-        """(steps, capacity); the buffer's capacity in bytes becomes the step when it is known."""
-        return Place(f"entries:{self.index}", step=self._varying(1))
-
-    def _varying(self, size: int) -> int:
-        return size if self.field.steps > 1 else 0
 
 
 class Gathering:
@@ -87,7 +62,7 @@ class Gathering:
         self.prepare: list[Call] = []
         self.constant: list[Call] = []
         self.step: list[Call] = []
-        self._plain: dict[str, ListUse] = {}
+        self._plain: dict[tuple[str, tuple[int, int]], ListUse] = {}
         self._weights: dict[int, Array] = {}
         for part in parts:
             steady = part.width is Width.CONSTANT
@@ -109,7 +84,7 @@ class Gathering:
                     part.width is not Width.NARROW, field.payload, _shift(part), weighted,
                     self._paired(part),
                 )  # fmt: skip
-                walk = _walk(region, field, field.padded * item // 8)
+                walk = _walk(region, field.grid[1], field.padded * item // 8)
                 places = {
                     "accumulators": self._reached(tile, region),
                     "events": moved(place, walk.first, self.block.channels * item // 8),
@@ -126,7 +101,7 @@ class Gathering:
     def _mixing(self, part: Part) -> Iterator[Call]:
         link, tile, field = part.link, self.tiles[part.width], part.link.field
         masks, whole = channel_masks(link, part.channels, self.block.channels)
-        listed = self._list(part, masks, whole) if field.padded > WORD else None
+        listed = self._list(part, masks, whole) if link.lists else None
         weights = self._packed(part)
         for region in link.regions:
             if is_flat(part, region, self.block.vectors):
@@ -176,14 +151,15 @@ class Gathering:
     ) -> tuple[dict[str, Place], dict[str, int]]:
         """Operands and numbers that lead to the events of a region."""
         field, source = part.link.field, part.link.source
-        walk = _walk(region, field, 4 if listed else field.bits_pixel)
+        width = part.link.grid[1]
+        walk = _walk(region, width, 4 if listed else field.bits_pixel)
         events = listed.positions if listed else bits_of(source, field)
         places = {"events": moved(events, walk.first)}
         numbers = {"events_row": walk.row, "events_pixel": walk.pixel}
         if listed:
             places["entries"] = listed.entries
         if field.payload:
-            sent = _walk(region, field, field.payloads_pixel)
+            sent = _walk(region, width, field.payloads_pixel)
             places["payloads"] = moved(payloads_of(source, field), sent.first)
             numbers |= {"payloads_row": sent.row, "payloads_pixel": sent.pixel}
         return places, numbers
@@ -191,20 +167,19 @@ class Gathering:
     def _list(self, part: Part, masks: Array, whole: bool) -> ListUse:
         """The list of a part's events, made anew unless it is that of the whole source."""
         link = part.link
-        if whole and link.source in self._plain:
-            return self._plain[link.source]
-        use = ListUse(len(self.lists), link.source, link.field)
+        if whole and (link.source, link.pool) in self._plain:
+            return self._plain[link.source, link.pool]
+        use = ListUse(len(self.lists), link.source, link.field, math.prod(link.grid))
         self.lists.append(use)
         if whole:
-            self._plain[link.source] = use
+            self._plain[link.source, link.pool] = use
         places = {
             "bits": bits_of(link.source, link.field),
             "positions": use.positions,
             "entries": use.entries,
             "masks": Place(masks, block=masks.strides[0] if len(masks) > 1 else 0),
         }
-        words = link.field.padded // WORD
-        numbers = {"pixels": link.field.pixels, "words": words}
+        numbers = list_numbers(link)
         compressed = self.compresses and use.entry == 16
         call = Call(Lists(use.entry, not whole, compressed), places, numbers)
         varying = self.prepare if len(masks) > 1 else self.before
@@ -271,9 +246,8 @@ class _Steps:
     pixel: int
 
 
-def _walk(region: Region, field: Field, size: int) -> _Steps:
-    """The steps of a region through an array of the field's pixels of so many bytes."""
-    width = field.grid[1]
+def _walk(region: Region, width: int, size: int) -> _Steps:
+    """The steps of a region through an array of so many columns, of cells of so many bytes."""
     first = region.rows.first * width + region.columns.first
     return _Steps(first * size, region.rows.step * width * size, region.columns.step * size)
 
@@ -281,20 +255,3 @@ def _walk(region: Region, field: Field, size: int) -> _Steps:
 def _shift(part: Part) -> int:
     """The shift that a kernel makes: narrow sums are shifted when they are taken."""
     return 0 if part.width is Width.NARROW else part.link.shift
-
-
-def bits_of(name: str, field: Field) -> Place:
-    """The bits of a node."""
-    size = field.bits_step
-    return Place(f"bits:{name}", image=size * field.steps, step=size if field.steps > 1 else 0)
-
-
-def payloads_of(name: str, field: Field) -> Place:
-    """The payloads of a node."""
-    size = field.payloads_step
-    return Place(f"payloads:{name}", image=size * field.steps, step=size if field.steps > 1 else 0)
-
-
-def moved(place: Place, offset: int, block: int = 0) -> Place:
-    """A place further on, and perhaps with another part for every block."""
-    return Place(place.memory, place.offset + offset, place.image, block or place.block, place.step)

@@ -11,10 +11,11 @@ from spikec.backends.simulator.events.calls import Call, Place
 from spikec.backends.simulator.events.current import Driven
 from spikec.backends.simulator.events.driver import PHASES
 from spikec.backends.simulator.events.fields import Field
-from spikec.backends.simulator.events.gathering import Gathering, ListUse
+from spikec.backends.simulator.events.gathering import Gathering
 from spikec.backends.simulator.events.links import Link
 from spikec.backends.simulator.events.lists import COMPRESS
 from spikec.backends.simulator.events.machine import Machine
+from spikec.backends.simulator.events.spike_places import ListUse
 from spikec.backends.simulator.events.state import Clear
 from spikec.backends.simulator.events.sums import Part, Width, parts_of
 from spikec.backends.simulator.events.tiles import Tile, tile_for
@@ -162,7 +163,7 @@ class Sink:
         scratch = {width.value: tile.size for width, tile in self.tiles.items()}
         for use in gathering.lists:
             steps = use.field.steps
-            scratch[str(use.positions.memory)] = 4 * steps * (use.field.pixels + 1)
+            scratch[str(use.positions.memory)] = 4 * steps * (use.count + 1)
         sources = tuple(dict.fromkeys(link.source for link in self.links))
         kept = {str(place.memory): place.image for place in state}
         lists = tuple(gathering.lists)

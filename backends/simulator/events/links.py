@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spikec.backends.simulator.events.dense_paths import by_channel, single_paths
-from spikec.backends.simulator.events.fields import Field
+from spikec.backends.simulator.events.fields import WORD, Field
 from spikec.backends.simulator.events.reach import (
     Line,
     Region,
@@ -23,11 +23,15 @@ from spikec.backends.simulator.events.reach import (
     plain,
     pooled,
     regions,
-    strided,
     transposed,
-    trimmed,
 )
 from spikec.backends.simulator.events.slices import as_slice
+from spikec.backends.simulator.events.windows import (
+    lines_over,
+    planar,
+    positions_of,
+    regions_over,
+)
 from spikec.compiler.arrays import Array, Int8
 from spikec.compiler.bounds import Interval, accumulations
 from spikec.compiler.connections import (
@@ -41,7 +45,7 @@ from spikec.compiler.connections import (
     Identity,
     SumPool,
 )
-from spikec.compiler.geometry import Window, shapes_along, window_of
+from spikec.compiler.geometry import shapes_along, window_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,8 @@ class Link:
         channelwise: Sums stay in their channel.
         groups: Groups of channels that do not mix.
         multiplicity: Pixels that may meet the same weight for the same accumulator.
+        pool: Rows and columns of source pixels whose events go to one list.
+        grid: Rows and columns of these lists.
         shift: Left shift of the sums.
         interval: Values of the sums before the shift.
     """
@@ -68,8 +74,15 @@ class Link:
     channelwise: bool
     groups: int
     multiplicity: int
+    pool: tuple[int, int]
+    grid: tuple[int, int]
     shift: int
     interval: Interval
+
+    @property
+    def lists(self) -> bool:
+        """Whether events are read from lists: there are too many channels for a word, or a pool."""
+        return self.field.padded > WORD or self.pool != (1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +143,8 @@ class Parts(NamedTuple):
     channelwise: bool
     groups: int = 1
     multiplicity: int = 1
+    pool: tuple[int, int] = (1, 1)
+    grid: tuple[int, int] = (0, 0)
 
 
 def _relay(
@@ -147,6 +162,8 @@ def _relay(
 
 
 def _link(source: str, field: Field, parts: Parts, sums: tuple[int, Interval]) -> Link:
+    if parts.pool == (1, 1):
+        parts = parts._replace(grid=field.grid)
     return Link(source, field, *parts, shift=sums[0], interval=sums[1])
 
 
@@ -162,21 +179,24 @@ def _fused(factors: Sequence[Factor], field: Field) -> Parts | None:
     """A pool and a convolution, or anything with single paths and a dense layer."""
     match factors:
         case [SumPool() as pool, Conv(groups=1) as conv] if apart(pool):
-            inner, outer = window_of(conv), window_of(pool)
-            places = _positions(outer, field.grid)
-            lines = _lines(inner, places)
-            axes = [
-                pooled(lines[axis], planar(outer), axis, size)
-                for axis, size in enumerate(field.grid)
-            ]
-            return Parts(
-                _regions(axes, inner), _flat(conv.weights), False, 1, math.prod(pool.kernel)
-            )
+            return _behind_pool(pool, conv, field)
         case [*before, Dense() as dense] if before:
             return _dense_behind(before, dense, field)
         case [Gather() as gather, Identity(weights=weights)]:
             return _sliced(gather, weights, field)
     return None
+
+
+def _behind_pool(pool: SumPool, conv: Conv, field: Field) -> Parts:
+    """Every position of a window acts as the pool's one: in one list, or each in its own class."""
+    inner, outer = window_of(conv), planar(window_of(pool))
+    places = positions_of(outer, field.grid)
+    axes, meeting = lines_over(inner, places), math.prod(pool.kernel)
+    if field.padded >= WORD and not field.payload and not any(outer.pads):
+        parts = Parts(regions_over(axes, inner), _flat(conv.weights), False, 1, meeting)
+        return parts._replace(pool=(outer.kernel[0], outer.kernel[1]), grid=places)
+    axes = [pooled(axes[axis], outer, axis, size) for axis, size in enumerate(field.grid)]
+    return Parts(regions_over(axes, inner), _flat(conv.weights), False, 1, meeting)
 
 
 def _dense_behind(before: Sequence[Factor], dense: Dense, field: Field) -> Parts | None:
@@ -215,7 +235,7 @@ def _single(factors: Sequence[Factor], field: Field) -> Parts | None:
             return Parts(_regions_of(plain, field), weights.reshape(-1, 1), True)
         case [SumPool() as pool]:
             window = window_of(pool)
-            return Parts(_regions(_lines(window, field.grid), window), None, True)
+            return Parts(regions_over(lines_over(window, field.grid), window), None, True)
         case [GlobalSum()]:
             return Parts(_regions_of(gathered, field), None, True)
     return None
@@ -223,20 +243,20 @@ def _single(factors: Sequence[Factor], field: Field) -> Parts | None:
 
 def _convolution(conv: Conv, field: Field) -> Parts:
     window, weights = window_of(conv), conv.weights
-    axes = _lines(window, field.grid)
+    axes = lines_over(window, field.grid)
     if conv.groups == field.channels == len(weights) and conv.groups > 1:
-        return Parts(_regions(axes, window), weights.reshape(len(weights), -1), True)
-    return Parts(_regions(axes, window), _flat(weights), False, conv.groups)
+        return Parts(regions_over(axes, window), weights.reshape(len(weights), -1), True)
+    return Parts(regions_over(axes, window), _flat(weights), False, conv.groups)
 
 
 def _transposed(conv: ConvTranspose, field: Field) -> Parts:
     window, weights = window_of(conv), conv.weights
     axes = [transposed(planar(window), axis, size) for axis, size in enumerate(field.grid)]
     if conv.groups == field.channels and weights.shape[1] == 1 and conv.groups > 1:
-        return Parts(_regions(axes, window), weights.reshape(len(weights), -1), True)
+        return Parts(regions_over(axes, window), weights.reshape(len(weights), -1), True)
     grouped = weights.reshape(conv.groups, -1, *weights.shape[1:]).swapaxes(1, 2)
     flat = grouped.reshape(1, conv.groups * weights.shape[1], grouped.shape[2], -1)
-    return Parts(_regions(axes, window), np.ascontiguousarray(flat), False, conv.groups)
+    return Parts(regions_over(axes, window), np.ascontiguousarray(flat), False, conv.groups)
 
 
 def _sliced(gather: Gather, weights: Int8 | None, field: Field) -> Parts | None:
@@ -248,33 +268,6 @@ def _sliced(gather: Gather, weights: Int8 | None, field: Field) -> Parts | None:
     spread = np.zeros((len(taken.channels), field.channels), np.int8)
     spread[goals, taken.channels[goals]] = 1 if weights is None else weights[goals]
     return Parts(regions([taken.rows], [taken.columns], 1), spread[None, ..., None], False)
-
-
-def _lines(window: Window, grid: tuple[int, ...]) -> list[list[Line]]:
-    """Classes of rows, without many taps that miss a small map, and of columns."""
-    flat = planar(window)
-    rows, columns = (strided(flat, axis, size) for axis, size in enumerate(grid))
-    return [trimmed(rows, _positions(window, grid)[0]), columns]
-
-
-def _positions(window: Window, grid: tuple[int, ...]) -> tuple[int, ...]:
-    flat = planar(window)
-    return tuple(
-        (size + flat.before[axis] + flat.after[axis] - flat.reach[axis]) // flat.strides[axis] + 1
-        for axis, size in enumerate(grid)
-    )
-
-
-def planar(window: Window) -> Window:
-    """A window with two axes; a line is one row."""
-    if window.rank == 2:
-        return window
-    pads = (0, *window.before, 0, *window.after)
-    return Window((1, *window.kernel), (1, *window.strides), pads, (1, *window.dilations))
-
-
-def _regions(axes: list[list[Line]], window: Window) -> tuple[Region, ...]:
-    return regions(axes[0], axes[1], window.kernel[-1])
 
 
 def _regions_of(axis: Callable[[int], list[Line]], field: Field) -> tuple[Region, ...]:

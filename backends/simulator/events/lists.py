@@ -18,9 +18,12 @@ SLACK = 32
 
 @dataclass(frozen=True)
 class Lists:
-    """Writes the event list of one step.
+    """Writes the event lists of one step.
 
-    The operand ``positions`` receives int32, (pixels + 1,): where the entries of each pixel begin,
+    There is a list for every pixel, or for every window of pixels that lie side by side: those of
+    a window follow each other.
+
+    The operand ``positions`` receives int32, (lists + 1,): where the entries of each list begin,
     counted from the step's first entry, and where the last ones end. ``masks``, one word for every
     word of a pixel, hides the channels that this list is not made for.
 
@@ -35,7 +38,10 @@ class Lists:
     masked: bool
     compressed: bool = False
 
-    scalars: ClassVar[tuple[str, ...]] = ("pixels", "words")
+    scalars: ClassVar[tuple[str, ...]] = (
+        *("rows", "columns", "row_bytes", "column_bytes"),
+        *("window_rows", "window_columns", "window_row_bytes", "words"),
+    )
     operands: ClassVar[tuple[str, ...]] = ("bits", "positions", "entries", "masks")
 
     @property
@@ -46,17 +52,26 @@ class Lists:
     def emit(self, module: ir.Module) -> None:
         """Add the kernel to a module."""
         code = Code(module, self.name, self.operands, self.scalars)
-        words = code.variable(code.address("bits"))
         positions = code.variable(code.address("positions"))
         count = code.variable(I64(0))
-        with code.loop(code.number("pixels")):
+        with code.loop(code.number("rows")) as row, code.loop(code.number("columns")) as column:
             code.store(code.builder.trunc(count.get(), I32), positions.get())
             positions.set(code.at(positions.get(), 4))
-            with code.loop(code.number("words")) as word:
-                self._expand(code, code.load(I64, words.get()), word, count)
-                words.set(code.at(words.get(), 8))
+            start = _moved(code, code.address("bits"), row, "row_bytes")
+            self._window(code, _moved(code, start, column, "column_bytes"), count)
         code.store(code.builder.trunc(count.get(), I32), positions.get())
         code.finish()
+
+    def _window(self, code: Code, start: ir.Value, count: Variable) -> None:
+        """Append the events of a window; its pixels of a row are neighbours in memory."""
+        with code.loop(code.number("window_rows")) as row:
+            words = code.variable(_moved(code, start, row, "window_row_bytes"))
+            with (
+                code.loop(code.number("window_columns")),
+                code.loop(code.number("words")) as word,
+            ):
+                self._expand(code, code.load(I64, words.get()), word, count)
+                words.set(code.at(words.get(), 8))
 
     def _expand(self, code: Code, bits: ir.Value, word: ir.Value, count: Variable) -> None:
         """Append the channels of the bits of one word."""
@@ -91,6 +106,11 @@ class Lists:
             code.store(chosen, code.at(code.address("entries"), builder.shl(count.get(), I64(1))))
             found = builder.zext(code.intrinsic("llvm.ctpop", (word,)), I64)
             count.set(builder.add(count.get(), found))
+
+
+def _moved(code: Code, base: ir.Value, index: ir.Value, step: str) -> ir.Value:
+    """An address, moved by so many steps of a number of bytes."""
+    return code.at(base, code.builder.mul(index, code.number(step)))
 
 
 def _chosen(code: Code, channels: ir.Value, flags: ir.Value) -> ir.Value:

@@ -11,13 +11,13 @@ from spikec.backends.simulator.events.driver import PHASES
 from spikec.backends.simulator.events.fields import Field
 from spikec.backends.simulator.events.fire import Fire
 from spikec.backends.simulator.events.gather import Gather
-from spikec.backends.simulator.events.gathering import bits_of, payloads_of
 from spikec.backends.simulator.events.layers import Layer, Sink, clear
 from spikec.backends.simulator.events.links import Relay as Relayed
-from spikec.backends.simulator.events.links import planar
 from spikec.backends.simulator.events.packing import SILENT, packed_parameter
 from spikec.backends.simulator.events.pool import AXES, MaxPool
+from spikec.backends.simulator.events.spike_places import bits_of, payloads_of
 from spikec.backends.simulator.events.state import Copy, Readout, Relay
+from spikec.backends.simulator.events.windows import planar
 from spikec.compiler import populations
 from spikec.compiler.arrays import Int32
 from spikec.compiler.geometry import window_of

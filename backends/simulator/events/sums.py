@@ -18,8 +18,11 @@ from spikec.backends.simulator.events.links import Link
 from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.bounds import Interval
 
-GROUPS = 4
+GROUPS = 8
 """Most groups of source channels that are spilled one by one; more go to 32 bits at once."""
+
+GRADED_GROUPS = 4
+"""The same for payloads, which gain less from 16 bits."""
 
 LOW, HIGH = -(2**15), 2**15 - 1
 
@@ -100,13 +103,14 @@ def _groups(link: Link) -> list[tuple[tuple[int, int], Interval]] | None:
     if link.channelwise or link.groups > 1:
         return None
     low, high = _by_channel(link)
+    most = GRADED_GROUPS if link.field.payload else GROUPS
     groups: list[tuple[tuple[int, int], Interval]] = []
     first = 0
     while first < link.field.channels:
         inside = np.cumsum(low[:, first:], axis=1) >= LOW
         inside &= np.cumsum(high[:, first:], axis=1) <= HIGH
         count = int(inside.all(axis=0).cumprod().sum())
-        if count == 0 or len(groups) == GROUPS:
+        if count == 0 or len(groups) == most:
             return None
         chosen = slice(first, first + count)
         groups.append(
