@@ -33,8 +33,9 @@ _FEATURES = 0.1
 _JUDGEMENTS = 20
 """How often the held-back images are asked."""
 _BETAS = (0.9, 0.99)
-_RATES = {"weight": 2e-3, "bias": 2e-3, "threshold": 2e-3}
-"""First step of each kind, relative to the root mean square of the channel."""
+_RATES = {"weight": 2e-4, "bias": 2e-4, "threshold": 2e-4}
+"""First step of each kind, relative to the root mean square of a channel's weights or a layer's
+biases; of thresholds the logarithm moves. Five times as large steps leave unseen images worse."""
 
 
 @dataclass(frozen=True)

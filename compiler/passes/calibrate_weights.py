@@ -28,10 +28,10 @@ from spikec.compiler.populations import Shape
 from spikec.compiler.tail import read_out_node, tail_nodes
 
 _BATCH = 32
-_STEPS = (100, 2000)
+_STEPS = (100, 400)
 _MULTIPLICATIONS = 10**12
-"""Bound on those of all images of all steps forwards, between the fewest and most steps: some
-minutes on one core."""
+"""Bound on the multiplications of all images forwards; it says how many steps are taken, between
+the fewest and the most: minutes on one core."""
 _COPIES = 8
 """Times that the activations of a batch are held: of teacher and student, forwards and back."""
 _SHIFT = 3
