@@ -36,13 +36,13 @@ class Workspace:
         for name, (shape, kind) in plan.results.items():
             self.buffers[name] = np.zeros((images, *shape), kind)
         self.capacity: dict[tuple[str, int], int] = {}
-        self._bound: dict[str, tuple[Int64, list[Int64]]] = {}
+        self._bound: dict[str, tuple[int, list[Int64]]] = {}
 
     def schedule(self, layer: Layer) -> int:
         """The address of a layer's schedule."""
         if layer.name not in self._bound:
             self._bound[layer.name] = self._bind(layer)
-        return int(self._bound[layer.name][0].ctypes.data)
+        return self._bound[layer.name][0]
 
     def reserve(self, layer: Layer, index: int, entries: int) -> None:
         """Make room for so many entries per step in a list of a layer."""
@@ -129,7 +129,8 @@ class Workspace:
         for name, size in sizes.items():
             self.buffers[name] = line_aligned(size)
 
-    def _bind(self, layer: Layer) -> tuple[Int64, list[Int64]]:
+    def _bind(self, layer: Layer) -> tuple[int, list[Int64]]:
+        """The address of a layer's schedule, and all arrays that it needs."""
         calls = [call for phase in PHASES for call in layer.phases[phase]]
         arguments = [self._arguments(layer, call) for call in calls]
         counts = [len(layer.phases[phase]) for phase in PHASES]
@@ -138,7 +139,8 @@ class Workspace:
             for call, numbers in zip(calls, arguments, strict=True)
         ]
         flat = [number for pair in passes for number in pair]
-        return np.array([layer.blocks, *counts, *flat], np.int64), arguments
+        schedule = np.array([layer.blocks, *counts, *flat], np.int64)
+        return _address(schedule), [schedule, *arguments]
 
     def _arguments(self, layer: Layer, call: Call) -> Int64:
         numbers: list[int] = []
