@@ -35,7 +35,8 @@ class CompileOptions:
             bottlenecks are always signed.
         windowed: Integrate T steps, then fire T steps.
         weight_bits: Width of a weight, sign included.
-        input_bits: Width of an input payload, sign included; 9 bits hold every byte of an image.
+        input_bits: Width of an input payload, sign included; 9 bits hold every byte of an
+            image that is not scaled.
         membrane_bits: Width of a membrane potential, sign included.
         calibration_images: Images taken from the calibration inputs, at random.
         seed: Of that choice and of every other random choice.
@@ -51,11 +52,11 @@ class CompileOptions:
     fire: Fire = Fire.PLAIN
     windowed: bool = False
     weight_bits: int = 8
-    input_bits: int = 9
+    input_bits: int = 8
     membrane_bits: int = 24
     calibration_images: int = 256
     seed: int = 0
-    weight_calibration: str = "fit"
+    weight_calibration: str = "none"
     bias_rounds: int = 6
     memory_bytes: int = 2 * 2**30
 

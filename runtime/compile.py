@@ -47,7 +47,7 @@ def compile_model(
     input_shape: tuple[int, ...] | None = None,
     calibration_images: int | None = None,
     simplify: bool = True,
-    weight_calibration: str = "fit",
+    weight_calibration: str = "none",
     progress: Progress = _silent,
     **widths: int,
 ) -> Program:

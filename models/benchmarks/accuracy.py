@@ -46,7 +46,7 @@ class Setting:
     phi: int = 1
     fire: str = "plain"
     windowed: bool = False
-    weight_calibration: str = "fit"
+    weight_calibration: str = "none"
 
     @classmethod
     def parse(cls, text: str) -> Setting:
@@ -55,12 +55,12 @@ class Setting:
         if match is None:
             raise argparse.ArgumentTypeError(f"{text!r} is not like {_LIKE}")
         timesteps, phi, fire, weights, windowed = match.groups()
-        chosen = fire or "plain", windowed is not None, weights or "fit"
+        chosen = fire or "plain", windowed is not None, weights or "none"
         return cls(int(timesteps), int(phi or 1), *chosen)
 
     def __str__(self) -> str:
         fire = "" if self.fire == "plain" else f",fire={self.fire}"
-        learnt = "" if self.weight_calibration == "fit" else f",weights={self.weight_calibration}"
+        learnt = "" if self.weight_calibration == "none" else f",weights={self.weight_calibration}"
         return f"T={self.timesteps},phi={self.phi}{fire}{learnt}{',windowed' * self.windowed}"
 
 

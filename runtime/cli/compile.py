@@ -57,8 +57,8 @@ def compile_command(
     ] = False,
     weight_calibration: Annotated[
         str,
-        typer.Option(help="fit (layer by layer), gradient (all at once, needs torch) or none."),
-    ] = "fit",
+        typer.Option(help="none, fit (layer by layer) or gradient (all at once, needs torch)."),
+    ] = "none",
     seed: Annotated[int, typer.Option(help="Of the choice of calibration images.")] = 0,
     images: Annotated[
         int | None, typer.Option(metavar="N", help="Calibration images used at most.")

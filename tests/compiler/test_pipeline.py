@@ -78,8 +78,9 @@ def test_equal_seeds_give_equal_programs(loaded: Loaded) -> None:
     assert first.digest != other.digest
 
 
+@pytest.mark.parametrize(("weights", "times"), [("none", 1), ("fit", 2)])
 def test_calibration_simulates_a_population_again_only_with_its_fitted_weights(
-    loaded: Loaded,
+    loaded: Loaded, weights: str, times: int
 ) -> None:
     class Counting(ReferenceBackend):
         calls = 0
@@ -88,10 +89,11 @@ def test_calibration_simulates_a_population_again_only_with_its_fitted_weights(
             Counting.calls += 1
             return super().currents(*arguments)  # type: ignore[arg-type]
 
-    program = compile_graph(loaded, images(), CompileOptions(), Counting()).program
+    options = CompileOptions(weight_calibration=weights)
+    program = compile_graph(loaded, images(), options, Counting()).program
     firing = sum(isinstance(population, AdaFire) for population in program.populations)
     assert firing == 1
-    assert Counting.calls == 2 * firing + 1
+    assert Counting.calls == times * firing + 1
 
 
 def test_batches_are_as_good_as_an_array(loaded: Loaded) -> None:

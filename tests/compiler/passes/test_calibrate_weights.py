@@ -242,8 +242,9 @@ def test_the_same_seed_gives_the_same_program_and_it_is_closer_to_the_network(
     digests, errors = [], []
     for calibration in ("gradient", "gradient", "none"):
         options = CompileOptions(
-            timesteps=2, phi=3, calibration_images=512, weight_calibration=calibration
-        )
+            timesteps=2, phi=3, input_bits=9, calibration_images=512,
+            weight_calibration=calibration,
+        )  # fmt: skip
         program = compile_graph(loaded, inputs, options, ReferenceBackend()).program
         digests.append(program.digest)
         unseen = images(2, 8, 8, count=64, seed=5)
