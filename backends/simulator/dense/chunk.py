@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from threading import Event
 
 import numpy as np
 
-from spikec.backends.base import BackendRun, ConnectionCounts, PopulationCounts
+from spikec.backends.base import BackendRun
+from spikec.backends.simulator.counts import store_counts
 from spikec.backends.simulator.dense.currents import Currents
 from spikec.backends.simulator.dense.firing import Neurons
 from spikec.backends.simulator.dense.payloads import payload_type
@@ -117,21 +117,8 @@ class Chunk:
 
     def _count(self, name: str, spikes: Array) -> None:
         events, unary = self.plan.tallies[name].count(spikes.reshape(*spikes.shape[:2], -1))
-        counts = self.result.populations[name]
-        counts.events[self.images] = events[0]  # a single step stands for all
-        counts.spikes[self.images] = unary[0]
-        outgoing = [
-            counts
-            for counts, connection in zip(
-                self.result.connections, self.plan.program.connections, strict=True
-            )
-            if connection.source == name
-        ]
-        for index, operations in enumerate(outgoing):
-            operations.events[self.images] = events[1 + 2 * index]
-            operations.spikes[self.images] = unary[1 + 2 * index]
-            operations.zero_events[self.images] = events[2 + 2 * index]
-            operations.zero_spikes[self.images] = unary[2 + 2 * index]
+        place = (name, self.images)
+        store_counts(self.result, self.plan.program, place, events, unary)
         if name in self.result.spikes:
             self.result.spikes[name][self.images] = spikes.swapaxes(0, 1)
 
@@ -165,33 +152,3 @@ def run_neurons(neurons: Neurons, currents: Currents, blocks: list[slice], trace
         neurons.release(spikes, membranes)
     if traces.membranes is not None and membranes is not None:
         traces.membranes[...] = membranes.reshape(traces.membranes.shape)
-
-
-def empty_run(plan: Plan, images: int, record: frozenset[str]) -> BackendRun:
-    """Room for the results of a run."""
-    program = plan.program
-    steps = (images, program.timesteps)
-
-    def zeros() -> Int64:
-        return np.zeros(steps, np.int64)
-
-    recorded = [p for p in program.populations if p.name in record and not isinstance(p, Readout)]
-    return BackendRun(
-        readout=np.zeros((*steps, *program.readout.shape), np.int64),
-        populations={
-            p.name: PopulationCounts(math.prod(p.shape), zeros(), zeros(), zeros())
-            for p in program.populations
-        },
-        connections=tuple(
-            ConnectionCounts(zeros(), zeros(), zeros(), zeros()) for _ in program.connections
-        ),
-        spikes={
-            p.name: np.zeros((*steps, *p.shape), payload_type(*plan.ranges[p.name]))
-            for p in recorded
-        },
-        membranes={
-            p.name: np.zeros((*steps, *p.shape), np.int32)
-            for p in recorded
-            if isinstance(p, AdaFire)
-        },
-    )

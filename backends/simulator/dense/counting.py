@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikec.backends.simulator.counts import count_columns
 from spikec.compiler.arrays import Array, Int64
-from spikec.compiler.connections import Connection, Weighted
-from spikec.compiler.geometry import fan_out
+from spikec.compiler.connections import Connection
 from spikec.compiler.populations import Shape
 
 CELLS = 1 << 12
@@ -61,22 +61,9 @@ class Tally:
 
 def tally(shape: Shape, payload: tuple[int, int], outgoing: Sequence[Connection]) -> Tally:
     """The table of a population of this shape with payloads within a range."""
-    columns = [np.ones(shape, np.int64)]
-    for connection in outgoing:
-        paths = fan_out(connection, shape)
-        zeros = _has_zero_weights(connection)
-        live = fan_out(connection, shape, nonzero=True) if zeros else paths
-        columns += [paths, paths - live]
+    columns = count_columns(shape, outgoing)
     table = np.stack([column.ravel() for column in columns], axis=1)
     largest = max(-payload[0], payload[1], 1)
     unit = int(table.max()) * largest
     dtype, exact = (np.float32, 2**24) if unit <= 2**14 else (np.float64, 2**53)
     return Tally(table.astype(dtype), largest, max(1, min(CELLS, exact // unit)))
-
-
-def _has_zero_weights(connection: Connection) -> bool:
-    return any(
-        bool((factor.weights == 0).any())
-        for factor in connection.factors
-        if isinstance(factor, Weighted)
-    )

@@ -10,7 +10,8 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from spikec.backends.base import BackendRun, Progress
-from spikec.backends.simulator.dense.chunk import Chunk, empty_run
+from spikec.backends.simulator.counts import empty_run
+from spikec.backends.simulator.dense.chunk import Chunk
 from spikec.backends.simulator.dense.currents import Currents
 from spikec.backends.simulator.dense.firing import BLOCK, Neurons
 from spikec.backends.simulator.dense.linear import prepare
@@ -51,7 +52,8 @@ class DenseEngine:
     ) -> BackendRun:
         """All T steps for a batch; see Backend.run."""
         plan = self._planned(program)
-        result = empty_run(plan, len(inputs), record)
+        types = {name: payload_type(*span) for name, span in plan.ranges.items()}
+        result = empty_run(program, (len(inputs), program.timesteps), record, types)
         threads = max(1, min(self.threads, self.memory_limit // plan.image_bytes, len(inputs)))
         size = plan.chunk(len(inputs), threads, self.memory_limit)
         stop = Event()

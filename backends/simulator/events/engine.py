@@ -6,7 +6,8 @@ import math
 from threading import Event, get_ident
 
 from spikec.backends.base import BackendRun, Progress
-from spikec.backends.simulator.events.images import Collector, Images, empty_run
+from spikec.backends.simulator.counts import empty_run
+from spikec.backends.simulator.events.images import Collector, Images
 from spikec.backends.simulator.events.kernels import kernel_library
 from spikec.backends.simulator.events.machine import Level, host_machine
 from spikec.backends.simulator.events.neurons import LEAST, Neurons
@@ -83,7 +84,8 @@ class EventEngine:
     ) -> BackendRun:
         """All T steps for a batch; see Backend.run."""
         plan = self.prepare(program, record)
-        result = empty_run(plan, len(inputs), record, program.timesteps)
+        batch = (len(inputs), program.timesteps)
+        result = empty_run(program, batch, record, plan.payload_types)
         threads, size = self._chunks(plan, len(inputs))
         stop, steps = Event(), range(program.timesteps)
         free = iter([w for w in self._workspaces if w.images >= size][:threads])

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikec.backends.simulator.counts import count_columns
 from spikec.backends.simulator.events.calls import Call, Place
 from spikec.backends.simulator.events.fields import Field
 from spikec.backends.simulator.events.machine import MachineCodeError
 from spikec.backends.simulator.events.spike_places import bits_of, payloads_of
 from spikec.backends.simulator.events.tally import RUN, Tally
 from spikec.compiler.arrays import Array, Int32
-from spikec.compiler.connections import Connection, Weighted
-from spikec.compiler.geometry import fan_out
+from spikec.compiler.connections import Connection
 
 CELLS = 64
 """Cells that a vector of bytes holds where vectors are widest."""
@@ -101,12 +101,7 @@ def fan_outs(field: Field, outgoing: Sequence[Connection]) -> FanOuts:
     Raises:
         MachineCodeError: Some fan-out needs more than 31 bits.
     """
-    columns = [np.ones(field.shape, np.int64)]
-    for connection in outgoing:
-        paths = fan_out(connection, field.shape)
-        zeros = _has_zero_weights(connection)
-        live = fan_out(connection, field.shape, nonzero=True) if zeros else paths
-        columns += [paths, paths - live]
+    columns = count_columns(field.shape, outgoing)
     table = np.stack([column.reshape(field.channels, field.pixels) for column in columns])
     if int(table.max()) >= 2**31:
         raise MachineCodeError(f"a payload reaches {table.max()} neurons; kernels count to 2^31")
@@ -140,11 +135,3 @@ def _runs(members: Array) -> Int32:
     starts = np.unique(np.concatenate([[0], changes, long]))
     lengths = np.diff(np.append(starts, len(members)))
     return np.stack([starts, lengths, members[starts]], axis=1).astype(np.int32)
-
-
-def _has_zero_weights(connection: Connection) -> bool:
-    return any(
-        bool((factor.weights == 0).any())
-        for factor in connection.factors
-        if isinstance(factor, Weighted)
-    )

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import ctypes
-import math
 from collections.abc import Callable
 from threading import Event
 
 import numpy as np
 
-from spikec.backends.base import BackendRun, ConnectionCounts, PopulationCounts
+from spikec.backends.base import BackendRun
+from spikec.backends.simulator.counts import store_counts
 from spikec.backends.simulator.events.layers import Layer
 from spikec.backends.simulator.events.plan import Plan
+from spikec.backends.simulator.events.schedules import drive_at
 from spikec.backends.simulator.events.workspace import Workspace
 from spikec.backends.simulator.threads import StoppedError
-from spikec.compiler.arrays import Array, Int64
+from spikec.compiler.arrays import Array
 from spikec.compiler.populations import AdaFire, Readout
-
-Drive = Callable[[int, int, int, int, int], None]
-
-_DRIVE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 5)
 
 
 class Images:
@@ -32,7 +28,7 @@ class Images:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.plan: Plan = workspace.plan
-        self._drive: Drive = _DRIVE(self.plan.drive)
+        self._drive = drive_at(self.plan.drive)
 
     def start(self, inputs: Array) -> None:
         """Take new images: quantised inputs (images, [T,] *shape)."""
@@ -128,16 +124,8 @@ class Collector:
         events = self._result(f"events:{name}")
         graded = self.plan.fields[name].payload
         spikes = self._result(f"spikes:{name}") if graded else events
-        counts = self.run.populations[name]
-        counts.events[self.place] = events[..., 0]
-        counts.spikes[self.place] = spikes[..., 0]
-        pairs = zip(self.run.connections, self.plan.program.connections, strict=True)
-        outgoing = [counts for counts, connection in pairs if connection.source == name]
-        for index, operations in enumerate(outgoing):
-            operations.events[self.place] = events[..., 1 + 2 * index]
-            operations.spikes[self.place] = spikes[..., 1 + 2 * index]
-            operations.zero_events[self.place] = events[..., 2 + 2 * index]
-            operations.zero_spikes[self.place] = spikes[..., 2 + 2 * index]
+        sums = (np.moveaxis(values, -1, 0) for values in (events, spikes))
+        store_counts(self.run, self.plan.program, (name, self.place), *sums)
 
     def _result(self, name: str) -> Array:
         return self._during(self.workspace.buffers[name][: self.images])
@@ -152,32 +140,3 @@ def _channels_first(cells: Array, shape: tuple[int, ...]) -> Array:
     channels = shape[0] if shape else 1
     kept = cells[..., :channels].swapaxes(2, 3)
     return kept.reshape(*cells.shape[:2], *shape)
-
-
-def empty_run(plan: Plan, images: int, record: frozenset[str], timesteps: int) -> BackendRun:
-    """Room for the results of so many steps."""
-    program = plan.program
-    steps = (images, timesteps)
-
-    def zeros() -> Int64:
-        return np.zeros(steps, np.int64)
-
-    recorded = [p for p in program.populations if p.name in record and not isinstance(p, Readout)]
-    return BackendRun(
-        readout=np.zeros((*steps, *program.readout.shape), np.int64),
-        populations={
-            p.name: PopulationCounts(math.prod(p.shape), zeros(), zeros(), zeros())
-            for p in program.populations
-        },
-        connections=tuple(
-            ConnectionCounts(zeros(), zeros(), zeros(), zeros()) for _ in program.connections
-        ),
-        spikes={
-            p.name: np.zeros((*steps, *p.shape), plan.fields[p.name].payload_type) for p in recorded
-        },
-        membranes={
-            p.name: np.zeros((*steps, *p.shape), np.int32)
-            for p in recorded
-            if isinstance(p, AdaFire)
-        },
-    )

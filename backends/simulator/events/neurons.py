@@ -6,17 +6,17 @@ channel with parameters of its own, and a few neurons are a pixel.
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from spikec.backends.simulator.events.driver import PHASES, Driver
+from spikec.backends.simulator.events.driver import Driver
 from spikec.backends.simulator.events.fire import GUARD, Fire
 from spikec.backends.simulator.events.kernels import KernelLibrary
 from spikec.backends.simulator.events.nodes import SAFE
+from spikec.backends.simulator.events.schedules import drive_at, schedule_of
 from spikec.compiler import populations
 from spikec.compiler.arrays import Array, Int32, Int64
 from spikec.compiler.simulation import Fired
@@ -26,8 +26,6 @@ LEAST = 8
 
 MOST = 4
 """Vectors per pixel, at the most."""
-
-_DRIVE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 5)
 
 
 class Neurons:
@@ -71,7 +69,7 @@ class Neurons:
         self._lanes = _dividing(neurons, library.machine.lanes)
         self._vectors = _dividing(neurons // self._lanes, MOST)
         self._schedule, self._arguments = self._bind(library)
-        self._drive = _DRIVE(library.load([Driver()])[Driver()])
+        self._drive = drive_at(library.load([Driver()])[Driver()])
 
     def run(self, images: slice) -> None:
         """All steps of some images; different images may run at the same time."""
@@ -91,14 +89,8 @@ class Neurons:
         release = [self._kernel(integrates=False, emits=True)] if windowed else []
         addresses = library.load([step, *release])
         arguments = [self._numbers(kernel) for kernel in (step, *release)]
-        counts = {"step": 1, "release": len(release)}
-        passes = [
-            number
-            for kernel, numbers in zip((step, *release), arguments, strict=True)
-            for number in (addresses[kernel], int(numbers.ctypes.data))
-        ]
-        lengths = [counts.get(phase, 0) for phase in PHASES]
-        return np.array([1, *lengths, *passes], np.int64), arguments
+        pairs = [(addresses[k], n) for k, n in zip((step, *release), arguments, strict=True)]
+        return schedule_of(1, {"step": pairs[:1], "release": pairs[1:]}), arguments
 
     def _kernel(self, *, integrates: bool, emits: bool) -> Fire:
         return Fire(

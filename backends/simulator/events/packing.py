@@ -78,9 +78,8 @@ def channel_masks(link: Link, channels: tuple[int, int], block: int) -> tuple[Ar
     words = -(-link.field.padded // WORD)
     heard = np.zeros((blocks, words * WORD), bool)
     for index in range(blocks):
-        first = index * block // width if link.groups > 1 else 0
+        first = index * block // width
         last = min((index * block + block - 1) // width, link.groups - 1)
-        last = last if link.groups > 1 else 0
         if first < link.groups:
             heard[index, first * per_group : (last + 1) * per_group] = True
     heard[:, : channels[0]] = False

@@ -52,6 +52,11 @@ class Plan:
     sizes: Mapping[str, int]
 
     @property
+    def payload_types(self) -> dict[str, np.dtype[np.generic]]:
+        """The type of each node's payloads, by name."""
+        return {name: field.payload_type for name, field in self.fields.items()}
+
+    @property
     def source(self) -> str:
         """Name of the input."""
         return self.program.input.name

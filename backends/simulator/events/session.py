@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from threading import Event
 
 from spikec.backends.base import BackendRun
-from spikec.backends.simulator.events.images import Collector, Images, empty_run
+from spikec.backends.simulator.counts import empty_run
+from spikec.backends.simulator.events.images import Collector, Images
 from spikec.backends.simulator.events.plan import Plan
 from spikec.backends.simulator.events.workspace import Workspace
 from spikec.backends.simulator.threads import in_threads, slices
@@ -54,7 +55,7 @@ class EventSession:
     def advance(self, steps: int) -> BackendRun:
         """So many steps more of all images that are left; their results, (images, steps, …)."""
         when = range(self.done, self.done + steps)
-        result = empty_run(self.plan, self.images, frozenset(), steps)
+        result = empty_run(self.plan.program, (self.images, steps), frozenset(), {})
         stop = Event()
 
         def run_share(part: slice) -> None:

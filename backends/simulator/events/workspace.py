@@ -8,10 +8,10 @@ import numpy as np
 
 from spikec.backends.simulator.events.arena import Buffer, arena_for, line_aligned
 from spikec.backends.simulator.events.calls import Call, Place
-from spikec.backends.simulator.events.driver import PHASES
 from spikec.backends.simulator.events.layers import Layer
 from spikec.backends.simulator.events.lists import SLACK
 from spikec.backends.simulator.events.plan import Plan
+from spikec.backends.simulator.events.schedules import schedule_of
 from spikec.compiler.arrays import Array, Int64
 
 
@@ -131,15 +131,15 @@ class Workspace:
 
     def _bind(self, layer: Layer) -> tuple[int, list[Int64]]:
         """The address of a layer's schedule, and all arrays that it needs."""
-        calls = [call for phase in PHASES for call in layer.phases[phase]]
-        arguments = [self._arguments(layer, call) for call in calls]
-        counts = [len(layer.phases[phase]) for phase in PHASES]
-        passes = [
-            (self.plan.addresses[call.kernel.name], int(numbers.ctypes.data))
-            for call, numbers in zip(calls, arguments, strict=True)
-        ]
-        flat = [number for pair in passes for number in pair]
-        schedule = np.array([layer.blocks, *counts, *flat], np.int64)
+        passes = {
+            phase: [
+                (self.plan.addresses[call.kernel.name], self._arguments(layer, call))
+                for call in calls
+            ]
+            for phase, calls in layer.phases.items()
+        }
+        schedule = schedule_of(layer.blocks, passes)
+        arguments = [numbers for calls in passes.values() for _, numbers in calls]
         return _address(schedule), [schedule, *arguments]
 
     def _arguments(self, layer: Layer, call: Call) -> Int64:
