@@ -28,9 +28,12 @@ def channel_samples(
 ) -> dict[str, ChannelSamples]:
     """Samples of every channel of every activation, in memory bounded by ``samples``.
 
+    Equal batches give equal samples; who streams divides the images alike, however they come.
+
     Args:
         batches: Activations by node name, (batch, channels, …), streamed.
-        images: Number of images in all batches.
+        images: Number of images in all batches, or in the first of them: where many more follow,
+            a random half is dropped whenever twice the samples are held, and as much less taken.
         samples: Samples per channel, about; each image gives the same share.
         seed: Of the choice of positions.
 
@@ -38,19 +41,49 @@ def channel_samples(
         By node name.
     """
     random = np.random.default_rng(seed)
-    values: dict[str, list[Float32]] = {}
-    peaks: dict[str, Float64] = {}
+    found: dict[str, _Samples] = {}
     for batch in batches:
         for name, activation in batch.items():
-            flat = _by_channel(activation)
-            share = max(1, -(-samples * len(activation) // images))
-            values.setdefault(name, []).append(_columns(flat, share, random))
-            peak = np.abs(flat).max(axis=1).astype(np.float64)
-            peaks[name] = np.maximum(peaks.get(name, peak), peak)
-    return {
-        name: ChannelSamples(np.concatenate(parts, axis=1), peaks[name])
-        for name, parts in values.items()
-    }
+            kept = found.setdefault(name, _Samples(samples, images, random))
+            kept.take(_by_channel(activation), len(activation))
+    return {name: kept.result() for name, kept in found.items()}
+
+
+class _Samples:
+    """Samples of one node so far."""
+
+    def __init__(self, samples: int, images: int, random: np.random.Generator) -> None:
+        self._samples, self._images, self._random = samples, images, random
+        self._parts: list[Float32] = []
+        self._held = self._seen = 0
+        self._peak: Float64 | None = None
+
+    def take(self, flat: Float32, images: int) -> None:
+        """Add the share of so many images, (channels, images·positions)."""
+        peak = np.abs(flat).max(axis=1).astype(np.float64)
+        self._peak = peak if self._peak is None else np.maximum(self._peak, peak)
+        part = _columns(flat, self._share(images), self._random)
+        self._parts.append(part)
+        self._held += part.shape[1]
+        self._seen += images
+        if self._held > 2 * self._samples and len(self._parts) > 1:
+            self._halve()
+
+    def result(self) -> ChannelSamples:
+        assert self._peak is not None
+        return ChannelSamples(np.concatenate(self._parts, axis=1), self._peak)
+
+    def _share(self, images: int) -> int:
+        """At least one sample, until one for each batch is too many: then by chance."""
+        wanted = self._samples * images
+        if wanted >= self._images:
+            return -(-wanted // self._images)
+        return int(self._random.random() * self._images < wanted)
+
+    def _halve(self) -> None:
+        """Keep a random half, and from now on take as many of each image as are left of those."""
+        self._parts = [_columns(np.concatenate(self._parts, axis=1), self._samples, self._random)]
+        self._images, self._held = max(self._images, self._seen), self._samples
 
 
 def _by_channel(activation: Array) -> Float32:

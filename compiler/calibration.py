@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,9 +13,11 @@ from spikec.compiler.ann import Ann
 from spikec.compiler.arrays import Array, Float32, Int64
 from spikec.compiler.errors import CalibrationError
 from spikec.compiler.ir import Graph, Node
+from spikec.compiler.options import CompileOptions
 
 _BATCH_BYTES = 256 * 2**20
 """Bound on the activations of one batch."""
+_BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,21 +27,33 @@ class Calibration:
     Attributes:
         images: In the model's input layout, float32, (images, *input shape).
         ann: Runs the graph in float32.
+        stream: Batches of images for statistics, those above among them, read once; None: the
+            images above.
     """
 
     images: Float32
     ann: Ann
+    stream: Iterable[Float32] | None = None
 
     def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[dict[str, Array]]:
         """Activations of the named nodes on all images, batch by batch in bounded memory."""
+        yield from self._activations(graph, names, [self.images])
+
+    def statistics(self, graph: Graph, names: Sequence[str]) -> Iterator[dict[str, Array]]:
+        """The same on all images of the stream; its own batches make no difference."""
+        stream = [self.images] if self.stream is None else self.stream
+        yield from self._activations(graph, names, stream)
+
+    def _activations(
+        self, graph: Graph, names: Sequence[str], images: Iterable[Float32]
+    ) -> Iterator[dict[str, Array]]:
         floats = sum(int(np.prod(graph[name].known_shape())) for name in names)
-        size = max(1, min(64, _BATCH_BYTES // (4 * floats)))
-        batches = (self.images[at : at + size] for at in range(0, len(self.images), size))
-        yield from self.ann.activations(graph, names, batches)
+        size = max(1, min(_BATCH, _BATCH_BYTES // (4 * floats)))
+        yield from self.ann.activations(graph, names, regrouped(images, size))
 
     def first(self, count: int) -> Calibration:
-        """The same with no more than that many images."""
-        return Calibration(self.images[:count], self.ann)
+        """The same with no more than that many images; the stream is as long as before."""
+        return Calibration(self.images[:count], self.ann, self.stream)
 
     @property
     def digest(self) -> str:
@@ -51,46 +66,90 @@ def drawn(images: int, count: int, seed: int) -> Int64:
     return np.random.default_rng(seed).permutation(images)[:count]
 
 
+def regrouped(batches: Iterable[Array], size: int) -> Iterator[Array]:
+    """The same images in batches of ``size``; the last one may be smaller."""
+    held: list[Array] = []
+    count = 0
+    for batch in batches:
+        at = 0
+        while at < len(batch):
+            part = batch[at : at + size - count]
+            held.append(part)
+            at, count = at + len(part), count + len(part)
+            if count == size:
+                yield held[0] if len(held) == 1 else np.concatenate(held)
+                held, count = [], 0
+    if held:
+        yield held[0] if len(held) == 1 else np.concatenate(held)
+
+
 def selected_images(
-    calibration: Array | Iterable[Array], node: Node, count: int, seed: int
-) -> Float32:
-    """A random choice of calibration images, in random order.
+    calibration: Array | Iterable[Array], node: Node, options: CompileOptions
+) -> tuple[Float32, Iterable[Float32] | None]:
+    """The images that calibration holds, and the stream of those that thresholds are measured on.
 
     Args:
-        calibration: (images, *input shape), or batches of it; of batches only the first ``count``
-            images are read.
+        calibration: (images, *input shape), of which some are drawn at random; or batches of
+            them, of which only the first are read, each batch once.
         node: The graph's input, with its shape.
-        count: How many to choose at most.
-        seed: Of the choice.
+        options: Numbers of images, seed, and memory.
+
+    Returns:
+        Images in random order, (images, *input shape), no more than memory holds; and a stream
+        that begins with them, or None if it has no others.
 
     Raises:
         CalibrationError: Wrong shape or type, not finite, or no image at all; names the input.
     """
+    size = 4 * int(np.prod(node.known_shape()))
+    count = max(1, min(options.calibration_images, options.memory_bytes // size))
+    wanted = options.threshold_images
+    chosen: Iterable[Array] = calibration
     if isinstance(calibration, np.ndarray):
         _check(calibration, node)
-        images = calibration[drawn(len(calibration), count, seed)]
-    else:
-        images = _first_of(calibration, node, count)
-    if not np.isfinite(images).all():
-        raise CalibrationError(
-            "the calibration inputs hold NaN or infinite values", node.where, "remove them"
-        )
-    return images.astype(np.float32, copy=False)
+        order = drawn(len(calibration), max(count, wanted), options.seed)
+        chosen = (calibration[order[at : at + _BATCH]] for at in range(0, len(order), _BATCH))
+    return _held(_checked(chosen, node), node, count, wanted)
 
 
-def _first_of(batches: Iterable[Array], node: Node, count: int) -> Array:
-    parts: list[Array] = []
+def _held(
+    batches: Iterator[Float32], node: Node, count: int, wanted: int
+) -> tuple[Float32, Iterable[Float32] | None]:
+    parts: list[Float32] = []
+    rest: Float32 | None = None
     missing = count
     for batch in batches:
-        part = np.asarray(batch)
-        _check(part, node)
-        parts.append(part[:missing])
+        parts.append(batch[:missing])
+        rest = batch[missing:]
         missing -= len(parts[-1])
         if missing <= 0:
             break
-    if not parts:
+    if rest is None:
         raise CalibrationError("there are no calibration inputs", node.where, "give at least one")
-    return np.concatenate(parts)
+    images = np.concatenate(parts)
+    if not wanted:
+        return images, None
+    return images, _limited(itertools.chain([images, rest], batches), wanted)
+
+
+def _limited(batches: Iterable[Float32], count: int) -> Iterator[Float32]:
+    for batch in batches:
+        if len(batch):
+            yield batch[:count]
+        count -= len(batch)
+        if count <= 0:
+            break
+
+
+def _checked(batches: Iterable[Array], node: Node) -> Iterator[Float32]:
+    for batch in batches:
+        images = np.asarray(batch)
+        _check(images, node)
+        if not np.isfinite(images).all():
+            raise CalibrationError(
+                "the calibration inputs hold NaN or infinite values", node.where, "remove them"
+            )
+        yield images.astype(np.float32, copy=False)
 
 
 def _check(images: Array, node: Node) -> None:

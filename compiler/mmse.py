@@ -43,6 +43,23 @@ def best_caps(
     return np.where(alive, caps, typical)
 
 
+def transfer(drive: Float64, step: Float64, levels: int, *, signed: bool = False) -> Float64:
+    """TF: what a neuron makes of a constant drive, under whichever firing rule.
+
+    A drive that does not change gives equal totals under the plain rule, with retraction and in a
+    window: the membrane stays in [0, θ), so that nothing is fired too early. The signed rule
+    differs below zero only.
+
+    Args:
+        drive: z per step, in units of the activation.
+        step: q = θ/T, broadcastable to it.
+        levels: φT.
+        signed: Whether the neuron also emits down to −φT.
+    """
+    count: Float64 = np.floor(drive / step + 0.5).clip(-levels if signed else 0, levels)
+    return count * step
+
+
 def _best_cap(row: Float64, levels: int, signed: bool, ceiling: float | None) -> float:
     sides = [_Side(row, levels)] + ([_Side(-row, levels)] if signed else [])
     peak = max(side.peak for side in sides)
@@ -92,6 +109,6 @@ class _Side:
 
     def _errors_by_sample(self, steps: Float64) -> Float64:
         x = self._sorted
-        levels = np.floor(x / steps[:, None] + 0.5).clip(0, self._levels) * steps[:, None]
+        levels = transfer(x, steps[:, None], self._levels)
         errors: Float64 = (levels * (levels - 2 * x)).sum(axis=1)
         return errors

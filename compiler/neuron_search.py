@@ -65,8 +65,13 @@ class NeuronSearch:
         self._try(self._best, rounds)
         for delay in _DELAYS if self._may_wait() else ():
             self._try(replace(self._best, delay=np.full_like(self._error, delay)), 2)
-        for factor in _FACTORS:
-            self._try(replace(self._best, factor=self._best.factor * factor), 2)
+        # Another method has its own reasons for its thresholds.
+        for factor in _FACTORS if self._options.threshold_method == "mmse" else ():
+            trial = replace(self._best, factor=self._best.factor * factor)
+            if self._options.threshold_per == "layer":
+                self._try_together(trial)
+            else:
+                self._try(trial, 2)
         self._images = len(self._target)
         self._error = np.full_like(self._error, np.inf)
         self._try(self._best, (rounds + 1) // 2)
@@ -94,6 +99,14 @@ class NeuronSearch:
             self._best = self._best.where(wins, setting)
             self._error = np.where(wins, error, self._error)
             setting = replace(setting, correction=correction)
+
+    def _try_together(self, setting: Setting) -> None:
+        """Correct the bias of a setting; all channels take it or none, for they share θ."""
+        best, error = self._best, self._error
+        self._error = np.full_like(error, np.inf)
+        self._try(setting, 2)
+        if not self._error.sum() < error.sum():
+            self._best, self._error = best, error
 
     def _measured(self, setting: Setting) -> tuple[Float64, Float64]:
         """Mean squared error of a setting per channel, and the bias correction to try next."""

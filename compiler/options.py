@@ -15,6 +15,7 @@ _RANGES = {
     "membrane_bits": (8, 32),
     "calibration_images": (1, 1_000_000),
     "bias_rounds": (0, 100),
+    "threshold_images": (0, 2**40),
     "memory_bytes": (2**20, 2**50),
     "seed": (0, 2**32 - 1),
 }
@@ -22,6 +23,8 @@ _RANGES = {
 chips that the integer contract has in mind; a run of more than 4096 steps is no inference."""
 
 WEIGHT_CALIBRATIONS = ("fit", "none", "gradient")
+THRESHOLD_METHODS = ("mmse", "percentile", "maximum", "balancing")
+THRESHOLD_SCOPES = ("channel", "layer")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,15 @@ class CompileOptions:
             the spikes that they read, "none" rounds them, "gradient" first lets all layers learn
             at once, with torch.
         bias_rounds: Rounds of bias calibration per population; 0 leaves the biases alone.
+        threshold_method: What a threshold is: the one of least mean squared error ("mmse"), a
+            percentile of the activations, their maximum, or the result of local threshold
+            "balancing". After all but "mmse" no later pass moves it.
+        threshold_percentile: Of the activations other than 0, in (0, 100], for "percentile".
+        threshold_per: "channel", or one threshold for a whole "layer".
+        threshold_images: Images that the statistics of the thresholds stream over, one batch at a
+            time; 0: those that all other calibration has.
+        potential_calibration: Whether every neuron gets an initial potential of its own; it ties
+            the program to the size and position of the calibration images.
         memory_bytes: Bound on the arrays that calibration holds at once.
     """
 
@@ -58,6 +70,11 @@ class CompileOptions:
     seed: int = 0
     weight_calibration: str = "none"
     bias_rounds: int = 6
+    threshold_method: str = "mmse"
+    threshold_percentile: float = 99.9
+    threshold_per: str = "channel"
+    threshold_images: int = 0
+    potential_calibration: bool = False
     memory_bytes: int = 2 * 2**30
 
     def __post_init__(self) -> None:
@@ -69,16 +86,42 @@ class CompileOptions:
                     hint=f"give a whole number from {low} to {high}",
                 )
         object.__setattr__(self, "fire", firing_rule(self.fire))
-        if self.weight_calibration not in WEIGHT_CALIBRATIONS:
-            raise OptionError(
-                f"weight_calibration is {self.weight_calibration!r}",
-                hint=f"give {', '.join(WEIGHT_CALIBRATIONS[:-1])} or {WEIGHT_CALIBRATIONS[-1]}",
-            )
+        _one_of("weight_calibration", self.weight_calibration, WEIGHT_CALIBRATIONS)
+        _check_thresholds(self)
         if self.windowed and self.fire is Fire.RETRACT:
             raise OptionError(
                 "windowed and retract contradict each other: a window fires once, at its end",
                 hint="leave one of the two out",
             )
+
+
+def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise OptionError(
+            f"{name} is {value!r}", hint=f"give {', '.join(choices[:-1])} or {choices[-1]}"
+        )
+
+
+def _check_thresholds(options: CompileOptions) -> None:
+    _one_of("threshold_method", options.threshold_method, THRESHOLD_METHODS)
+    _one_of("threshold_per", options.threshold_per, THRESHOLD_SCOPES)
+    percentile = options.threshold_percentile
+    if isinstance(percentile, bool) or not isinstance(percentile, int | float):
+        raise OptionError(f"threshold_percentile is {percentile!r}", hint="give a number")
+    if not 0 < percentile <= 100:
+        raise OptionError(
+            f"threshold_percentile is {percentile!r}", hint="give a number above 0, at most 100"
+        )
+    if options.threshold_images and options.threshold_method == "balancing":
+        raise OptionError(
+            "balancing needs all its images at once, threshold_images streams them",
+            hint="leave threshold_images out, or choose mmse, percentile or maximum",
+        )
+    if not isinstance(options.potential_calibration, bool):
+        raise OptionError(
+            f"potential_calibration is {options.potential_calibration!r}",
+            hint="give True or False",
+        )
 
 
 def firing_rule(fire: str) -> Fire:

@@ -16,6 +16,7 @@ from spikec.compiler.lower import lower
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass, run_passes
 from spikec.compiler.passes.calibrate_bias import calibrate_bias
+from spikec.compiler.passes.calibrate_potential import calibrate_potential
 from spikec.compiler.passes.calibrate_thresholds import calibrate_thresholds
 from spikec.compiler.passes.calibrate_weights import calibrate_weights
 from spikec.compiler.passes.fold_affine import FOLD_AFFINE
@@ -23,7 +24,7 @@ from spikec.compiler.passes.move_activations import MOVE_ACTIVATIONS
 from spikec.compiler.passes.place_neurons import place_neurons
 from spikec.compiler.passes.quantize_weights import quantize_weights
 from spikec.compiler.preprocessing import Preprocessing
-from spikec.compiler.report import Compiled, fewer_images, provenance
+from spikec.compiler.report import Compiled, calibration_warnings, provenance
 from spikec.compiler.simulation import Simulate
 
 Progress = Callable[[str, int, int], None]
@@ -46,12 +47,15 @@ def calibration_passes(
     def told(stage: str) -> Callable[[int, int], None]:
         return lambda done, total: progress(stage, done, total)
 
+    measured = (calibration, simulate, options)
     passes = [calibrate_thresholds(calibration, options)]
     if options.weight_calibration == "gradient":
         passes.append(calibrate_weights(calibration, options, told("calibrate-weights")))
     passes.append(quantize_weights(calibration, options))
     if options.bias_rounds:
-        passes.append(calibrate_bias(calibration, simulate, options, told("calibrate-bias")))
+        passes.append(calibrate_bias(*measured, told("calibrate-bias")))
+    if options.potential_calibration:
+        passes.append(calibrate_potential(*measured, told("calibrate-potential")))
     return tuple(passes)
 
 
@@ -67,15 +71,15 @@ def compile_graph(
     """The line: convert, calibrate, lower."""
     ann = Ann()
     source = loaded.graph.input
-    images = selected_images(calibration, source, options.calibration_images, options.seed)
+    images, stream = selected_images(calibration, source, options)
     outputs = _outputs_on(images[:_CHECKED_IMAGES], ann)
     graph, first = run_passes(
         loaded.graph, conversion(options), outputs, lambda stage: progress(stage, 0, 1)
     )
-    chosen = Calibration(images, ann).first(images_within_memory(graph, options))
+    chosen = Calibration(images, ann, stream).first(images_within_memory(graph, options))
     steps = calibration_passes(chosen, simulate, options, progress)
     graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
-    warnings = (*loaded.warnings, *fewer_images(images, chosen, options))
+    warnings = (*loaded.warnings, *calibration_warnings(images, chosen, options))
     program = lower(graph, options, preprocessing, provenance(loaded, chosen, options, warnings))
     return Compiled(program, first + second, warnings)
 

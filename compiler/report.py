@@ -39,6 +39,20 @@ def fewer_images(images: Array, chosen: Calibration, options: CompileOptions) ->
     )
 
 
+def calibration_warnings(
+    images: Array, chosen: Calibration, options: CompileOptions
+) -> tuple[str, ...]:
+    """What the user should know of the calibration."""
+    few = fewer_images(images, chosen, options)
+    if not options.potential_calibration:
+        return few
+    return (
+        *few,
+        "every neuron has an initial potential of its own: the program expects images whose size "
+        "and framing are those of the calibration images",
+    )
+
+
 def provenance(
     loaded: Loaded, chosen: Calibration, options: CompileOptions, warnings: tuple[str, ...]
 ) -> Mapping[str, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from spikec.backends.simulator import SimulatorBackend
-from spikec.compiler.arrays import Array
+from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.calibration import drawn
 from spikec.compiler.errors import (
     CalibrationError,
@@ -28,6 +29,9 @@ from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.compiler.report import Compiled
 from spikec.runtime.preprocess import preprocess
+
+_BATCH = 64
+"""Images that are preprocessed at once."""
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -48,6 +52,10 @@ def compile_model(
     calibration_images: int | None = None,
     simplify: bool = True,
     weight_calibration: str = "none",
+    threshold_method: str = "mmse",
+    threshold_percentile: float = 99.9,
+    threshold_per: str = "channel",
+    potential_calibration: bool = False,
     progress: Progress = _silent,
     **widths: int,
 ) -> Program:
@@ -68,9 +76,13 @@ def compile_model(
         calibration_images: How many of them to use at most.
         simplify: Whether onnxslim may simplify the model first.
         weight_calibration: "fit", "none", or "gradient" (minutes instead of seconds, with torch).
+        threshold_method: "mmse", "percentile", "maximum" or "balancing".
+        threshold_percentile: For "percentile".
+        threshold_per: "channel" or "layer".
+        potential_calibration: Whether every neuron gets an initial potential of its own.
         progress: Told of (stage, steps done, steps in all).
         **widths: ``weight_bits``, ``input_bits``, ``membrane_bits``, ``bias_rounds``,
-            ``memory_bytes`` as in CompileOptions.
+            ``threshold_images``, ``memory_bytes`` as in CompileOptions.
 
     Returns:
         The program. Its ``provenance`` says where it comes from.
@@ -87,6 +99,10 @@ def compile_model(
         windowed=windowed,
         seed=seed,
         weight_calibration=weight_calibration,
+        threshold_method=threshold_method,
+        threshold_percentile=threshold_percentile,
+        threshold_per=threshold_per,
+        potential_calibration=potential_calibration,
         **widths,
     )
     return compiled(
@@ -170,21 +186,42 @@ def check_model(
     return ()
 
 
+@dataclass(frozen=True, eq=False)
+class _Preprocessed:
+    """Batches of what the model reads for chosen images of an array.
+
+    As float32 the whole of them may exceed the memory.
+    """
+
+    raw: Array
+    chosen: Int64
+    steps: Preprocessing
+
+    def __iter__(self) -> Iterator[Array]:
+        for at in range(0, len(self.chosen), _BATCH):
+            yield preprocess(self.raw[self.chosen[at : at + _BATCH]], self.steps)
+
+    def shape(self) -> tuple[int, ...] | None:
+        """Of one of them."""
+        return next((batch.shape[1:] for batch in self), None)
+
+
 def _preprocessed(
     calibration: Array | Iterable[Array], preprocessing: Preprocessing, options: CompileOptions
-) -> Array | Iterable[Array]:
-    """What the model reads for the calibration images that are used.
-
-    Of an array only those are preprocessed: as float32 the whole of it may exceed the memory.
-    """
+) -> Iterable[Array]:
+    """What the model reads for the calibration images that are used."""
     if isinstance(calibration, np.ndarray) and calibration.ndim:
-        used = drawn(len(calibration), options.calibration_images, options.seed)
-        return [preprocess(calibration[used], preprocessing)]
+        count = max(options.calibration_images, options.threshold_images)
+        return _Preprocessed(
+            calibration, drawn(len(calibration), count, options.seed), preprocessing
+        )
     return (preprocess(batch, preprocessing) for batch in calibration)
 
 
 def _shape_of(calibration: Array | Iterable[Array]) -> tuple[int, ...] | None:
     """Shape of one calibration input, if it is known without reading an iterator."""
+    if isinstance(calibration, _Preprocessed):
+        return calibration.shape()
     first = calibration[0] if isinstance(calibration, list) and calibration else calibration
     return tuple(first.shape[1:]) if isinstance(first, np.ndarray) else None
 

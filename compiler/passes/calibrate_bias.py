@@ -17,25 +17,20 @@ Cases:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-
-import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
-from spikec.compiler.fixed_point import largest, rounded
-from spikec.compiler.frontier import Frontier, population_nodes, sources_of
+from spikec.compiler.frontier import population_nodes
 from spikec.compiler.integers import integers_of
 from spikec.compiler.invariants import integers_set
 from spikec.compiler.ir import Graph, Node, Quantized
 from spikec.compiler.lower import currents_proved
-from spikec.compiler.neuron_search import NeuronSearch, channel_means
+from spikec.compiler.neuron_search import NeuronSearch
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
-from spikec.compiler.quantization import Setting, with_setting
-from spikec.compiler.regions import Region
 from spikec.compiler.simulation import Simulate
+from spikec.compiler.walk import Walk, encoded
 from spikec.compiler.weight_fit import Evidence, fit_weights
 
 
@@ -70,97 +65,53 @@ _FITTED = ("fit",)
 """Weight calibrations whose integer weights are fitted once more."""
 
 
-class _Walk:
+class _Walk(Walk):
     def __init__(
         self, graph: Graph, calibration: Calibration, simulate: Simulate, options: CompileOptions
     ) -> None:
-        self._graph = graph
-        self._calibration = calibration
-        self._simulate = simulate
-        self._options = options
-        self._frontier = Frontier(graph)
+        super().__init__(graph, calibration, simulate, options)
         self._scales: dict[str, Float64] = {}
 
     def visit(self, node: Node) -> Quantized:
         """The corrected integers of one population."""
         assert node.quantized is not None
         bias = node.quantized.bias
-        quantized = integers_of(self._graph, node, self._scales, bias, self._options)
-        target = self._target(node)
+        quantized = integers_of(self.graph, node, self._scales, bias, self.options)
+        target = self.target(node)
         spikes: Array | None
         if isinstance(quantized.population, Input):
-            spikes = _encoded(quantized.population, target)
+            spikes = encoded(quantized.population, target)
         else:
             quantized, spikes = self._corrected(node, quantized, target)
-        self._frontier.advance(node.name, target, spikes)
+        self.frontier.advance(node.name, target, spikes)
         self._scales[node.name] = quantized.population.scale
         return quantized
-
-    def _target(self, node: Node) -> Array:
-        """The ANN's activation, (images, *shape)."""
-        if not sources_of(self._graph, node):
-            batches = self._calibration.activations(self._graph, [node.name])
-            return np.concatenate([batch[node.name] for batch in batches])
-        region = Region(self._graph, node.name, self._calibration.ann)
-        return region.activation(
-            {source: self._frontier.activations[source] for source in region.sources}
-        )
 
     def _corrected(
         self, node: Node, quantized: Quantized, target: Array
     ) -> tuple[Quantized, Array | None]:
         population = quantized.population
-        current = self._current(quantized)
-        if isinstance(population, AdaFire) and self._options.weight_calibration in _FITTED:
-            evidence = Evidence(self._drive(node), current, self._frontier.spikes)
-            fitted = fit_weights(quantized, evidence, self._simulate, self._options)
+        current = self.current(quantized)
+        if isinstance(population, AdaFire) and self.options.weight_calibration in _FITTED:
+            evidence = Evidence(self.drive(node), current, self.frontier.spikes)
+            fitted = fit_weights(quantized, evidence, self._simulate, self.options)
             if fitted is not quantized:
-                quantized, current = fitted, self._current(fitted)
+                quantized, current = fitted, self.current(fitted)
         match population:
             case Readout():
-                return self._read_out(node, quantized, current, target), None
+                return self.read_out(node, quantized, current, target), None
             case MaxPool():
-                return quantized, self._fire(population, current)
+                return quantized, self.fire(population, current)
             case AdaFire():
                 search = NeuronSearch(
                     node,
                     quantized,
                     target,
-                    lambda trial, images: self._fire(trial, current[:, :images]),
-                    self._options,
+                    lambda trial, images: self.fire(trial, current[:, :images]),
+                    self.options,
                 )
                 quantized = search.run()
                 assert isinstance(quantized.population, AdaFire)
-                return quantized, self._fire(quantized.population, current)
+                return quantized, self.fire(quantized.population, current)
             case Input():
                 raise TypeError("an input receives no current")
-
-    def _current(self, quantized: Quantized) -> Array:
-        return self._simulate.currents(
-            quantized.population, quantized.connections, self._frontier.spikes
-        )
-
-    def _drive(self, node: Node) -> Array:
-        """The ANN's current, (images, *shape)."""
-        region = Region(self._graph, node.name, self._calibration.ann)
-        return region.drive(
-            {source: self._frontier.activations[source] for source in region.sources}
-        )
-
-    def _fire(self, population: AdaFire | MaxPool, current: Array) -> Array:
-        vmax = largest(self._options.membrane_bits)
-        return self._simulate.fire(population, current, self._options.timesteps, vmax).spikes
-
-    def _read_out(
-        self, node: Node, quantized: Quantized, current: Array, target: Array
-    ) -> Quantized:
-        mean_current = current.mean(axis=0, dtype=np.float64) * quantized.step + quantized.bias
-        correction = channel_means(target - mean_current)
-        setting = replace(Setting.neutral(len(correction)), correction=correction)
-        return with_setting(node, quantized, setting, self._options)
-
-
-def _encoded(population: Input, activation: Array) -> Array:
-    """The payloads of an input whose encoded activation is given, (1, images, *shape)."""
-    units = np.rint(activation.astype(np.float64) / population.scale)
-    return rounded(units, largest(population.bits))[None]

@@ -1,26 +1,34 @@
-"""calibrate-thresholds: θ of every population is the one of least mean squared error.
+"""calibrate-thresholds: θ of every population, by the method that was chosen.
 
 Cases:
 1. input: the largest magnitude of each channel over the calibration images; nothing is clipped.
-2. adafire: θ = cap/φ, the cap from the search in ``mmse`` under φT levels, per channel, or per
-   layer where channels cannot be told apart; a Clip's ceiling bounds φθ.
+2. adafire: θ = cap/φ, per channel, or per layer where channels cannot be told apart or one
+   threshold is asked for; a Clip's ceiling bounds φθ. The cap is, by method:
+   mmse: that of least squared error under φT levels, from the search in ``mmse``;
+   percentile, maximum: a percentile of the activations other than 0, or the largest;
+   balancing: as in ``balancing``, on the drive that arrives when the layers before it clip at
+   their own caps.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from spikec.compiler.activations import ChannelSamples, channel_samples
-from spikec.compiler.arrays import Float64
+from spikec.compiler.arrays import Array, Float64
+from spikec.compiler.balancing import balanced_caps, percentile_caps, usable_caps
 from spikec.compiler.calibration import Calibration
+from spikec.compiler.frontier import Frontier, population_nodes
 from spikec.compiler.invariants import neurons_placed, thresholds_set
 from spikec.compiler.ir import Graph, Neuron, Node
 from spikec.compiler.mmse import best_caps
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
 from spikec.compiler.populations import Fire
+from spikec.compiler.regions import Region
 
 _SAMPLES = 8192
 """Samples per channel: enough for a threshold within 1 % of the one from all activations."""
@@ -30,18 +38,17 @@ def calibrate_thresholds(calibration: Calibration, options: CompileOptions) -> P
     """The pass for given T and calibration images."""
 
     def apply(graph: Graph) -> Graph:
-        names = [
-            node.name
-            for node in graph
-            if node.neuron is not None and node.neuron.kind in ("input", "adafire")
-        ]
-        channels = sum(graph[name].known_shape()[0] for name in names)
-        count = int(np.clip(options.memory_bytes // (8 * channels), 256, _SAMPLES))
-        batches = calibration.activations(graph, names)
-        samples = channel_samples(batches, len(calibration.images), count, options.seed)
+        if options.threshold_per == "layer":
+            graph = graph.mapped(_with_one_threshold)
+        if options.threshold_method == "balancing":
+            thresholds = _Balancing(graph, calibration, options).thresholds
+        else:
+            thresholds = _from_statistics(graph, calibration, options)
         return graph.mapped(
             lambda node: (
-                _calibrated(node, samples[node.name], options) if node.name in samples else node
+                node.updated(neuron=replace(node.neuron, threshold=thresholds[node.name]))
+                if node.neuron is not None and node.name in thresholds
+                else node
             )
         )
 
@@ -54,28 +61,97 @@ def calibrate_thresholds(calibration: Calibration, options: CompileOptions) -> P
     )
 
 
-def _calibrated(node: Node, samples: ChannelSamples, options: CompileOptions) -> Node:
-    neuron = node.neuron
-    assert neuron is not None
-    threshold = (
-        _peaks(samples, neuron)
-        if neuron.kind == "input"
-        else _caps(samples, neuron, options) / neuron.phi
-    )
-    return node.updated(neuron=replace(neuron, threshold=threshold))
+def _with_one_threshold(node: Node) -> Node:
+    if node.neuron is None or node.neuron.kind != "adafire":
+        return node
+    return node.updated(neuron=replace(node.neuron, per_channel=False))
+
+
+def _from_statistics(
+    graph: Graph, calibration: Calibration, options: CompileOptions
+) -> dict[str, Float64]:
+    """Thresholds by node name, from one pass of the ANN over all images."""
+    neurons = {
+        node.name: node.neuron
+        for node in graph
+        if node.neuron is not None and node.neuron.kind in ("input", "adafire")
+    }
+    channels = sum(graph[name].known_shape()[0] for name in neurons)
+    count = int(np.clip(options.memory_bytes // (8 * channels), 256, _SAMPLES))
+    batches = calibration.statistics(graph, tuple(neurons))
+    held = len(calibration.images)
+    images = min(held, options.threshold_images or held)
+    samples = channel_samples(batches, images, count, options.seed)
+    return {name: _threshold(samples[name], neurons[name], options) for name in neurons}
+
+
+def _threshold(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> Float64:
+    if neuron.kind == "input":
+        return _peaks(samples, neuron)
+    return _caps(samples, neuron, options) / neuron.phi
 
 
 def _peaks(samples: ChannelSamples, neuron: Neuron) -> Float64:
-    peak = samples.peak if neuron.per_channel else samples.peak.max(keepdims=True)
-    typical = float(np.median(peak[peak > 0])) if np.any(peak > 0) else 1.0
-    return np.where(peak > 0, peak, typical)
+    return usable_caps(
+        samples.peak if neuron.per_channel else samples.peak.max(keepdims=True), None
+    )
 
 
 def _caps(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> Float64:
-    values = samples.values if neuron.per_channel else samples.values.reshape(1, -1)
-    return best_caps(
-        values.astype(np.float64),
-        neuron.phi * options.timesteps,
-        signed=neuron.fire is Fire.SIGNED,
-        ceiling=neuron.ceiling,
-    )
+    values = samples.values.astype(np.float64)
+    values = values if neuron.per_channel else values.reshape(1, -1)
+    match options.threshold_method:
+        case "percentile":
+            return percentile_caps(values, options.threshold_percentile, ceiling=neuron.ceiling)
+        case "maximum":
+            return np.minimum(_peaks(samples, neuron), neuron.ceiling or np.inf)
+        case "balancing":
+            return balanced_caps(values, ceiling=neuron.ceiling)
+        case _:
+            return best_caps(
+                values,
+                neuron.phi * options.timesteps,
+                signed=neuron.fire is Fire.SIGNED,
+                ceiling=neuron.ceiling,
+            )
+
+
+class _Balancing:
+    """One walk over the populations: each is balanced on what the balanced ones before it give.
+
+    Attributes:
+        thresholds: By node name.
+    """
+
+    def __init__(self, graph: Graph, calibration: Calibration, options: CompileOptions) -> None:
+        self._graph, self._calibration, self._options = graph, calibration, options
+        self._frontier = Frontier(graph)
+        self.thresholds: dict[str, Float64] = {}
+        for node in population_nodes(graph):
+            if node.neuron is not None and node.neuron.kind != "readout":
+                self._visit(node, node.neuron)
+
+    def _visit(self, node: Node, neuron: Neuron) -> None:
+        values = self._values(node)
+        if neuron.kind in ("input", "adafire"):
+            samples = self._samples(node.name, values)
+            threshold = _threshold(samples, neuron, self._options)
+            self.thresholds[node.name] = threshold
+            cap = (threshold * neuron.phi).reshape(-1, *[1] * (values.ndim - 2))
+            values = np.clip(values, -cap, cap).astype(np.float32)
+        self._frontier.advance(node.name, values, values)
+
+    def _values(self, node: Node) -> Array:
+        """The activation while the sources are clipped, (images, *shape)."""
+        region = Region(self._graph, node.name, self._calibration.ann)
+        if not region.sources:
+            batches = self._calibration.activations(self._graph, [node.name])
+            return np.concatenate([batch[node.name] for batch in batches])
+        return region.activation(
+            {name: self._frontier.activations[name] for name in region.sources}
+        )
+
+    def _samples(self, name: str, values: Array) -> ChannelSamples:
+        batches: Iterable[Mapping[str, Array]] = [{name: values}]
+        found = channel_samples(batches, len(values), _SAMPLES, self._options.seed)
+        return found[name]

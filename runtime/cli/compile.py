@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from spikec.compiler.arrays import Array
+from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.errors import CalibrationError, InputError
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
@@ -59,6 +59,22 @@ def compile_command(
         str,
         typer.Option(help="none, fit (layer by layer) or gradient (all at once, needs torch)."),
     ] = "none",
+    thresholds: Annotated[
+        str, typer.Option(help="mmse, percentile, maximum or balancing.")
+    ] = "mmse",
+    threshold_percentile: Annotated[
+        float, typer.Option(metavar="P", help="Of the activations, for percentile.")
+    ] = 99.9,
+    threshold_per: Annotated[str, typer.Option(help="channel, or layer: one θ for all.")] = (
+        "channel"
+    ),
+    threshold_images: Annotated[
+        int, typer.Option(metavar="N", help="Measure thresholds on so many images, streamed.")
+    ] = 0,
+    calibrate_potentials: Annotated[
+        bool,
+        typer.Option("--calibrate-potentials", help="An initial potential for every neuron."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the choice of calibration images.")] = 0,
     images: Annotated[
         int | None, typer.Option(metavar="N", help="Calibration images used at most.")
@@ -104,7 +120,8 @@ def compile_command(
     at_least_one(images, "--images")
     steps = preprocessing(scale, mean, std, layout, (resize, crop))
     check_writable(output)
-    raw = _calibration(calibration, array, steps, (images or DEFAULT_IMAGES, seed))
+    draw = (images or DEFAULT_IMAGES, threshold_images, seed)
+    raw = _calibration(calibration, array, steps, draw)
     started = time.monotonic()
     with errors_in(calibration, array), progress_bars("steps") as bars:
         program = compile_model(
@@ -115,6 +132,11 @@ def compile_command(
             fire=fire,
             windowed=windowed,
             weight_calibration=weight_calibration,
+            threshold_method=thresholds,
+            threshold_percentile=threshold_percentile,
+            threshold_per=threshold_per,
+            threshold_images=threshold_images,
+            potential_calibration=calibrate_potentials,
             seed=seed,
             preprocessing=steps,
             input_shape=sizes(input_shape, "--input-shape") or None,
@@ -128,7 +150,7 @@ def compile_command(
 
 
 def _calibration(
-    spec: str, array: str | None, steps: Preprocessing | None, draw: tuple[int, int]
+    spec: str, array: str | None, steps: Preprocessing | None, draw: tuple[int, int, int]
 ) -> Array | Iterable[Array]:
     """Calibration inputs: an array, or images decoded batch by batch.
 
@@ -136,7 +158,7 @@ def _calibration(
         spec: Where they are.
         array: Name of the array in a .npz file.
         steps: Preprocessing that the compiler applies.
-        draw: Number of images drawn from a folder, and the seed.
+        draw: Number of images drawn from a folder, of those streamed for thresholds, and the seed.
     """
     try:
         source = open_inputs(spec, steps.layout if steps else "", array)
@@ -144,12 +166,18 @@ def _calibration(
         raise CalibrationError(error.problem, error.where, error.hint) from error.__cause__
     if not isinstance(source, ImageFiles):
         return source
-    number, seed = draw
-    if number < len(source):
-        drawn = np.random.default_rng(seed).choice(len(source), number, replace=False)
-        source = ImageFiles(tuple(source.paths[i] for i in sorted(drawn)), source.layout)
+    number, streamed, seed = draw
+    random = np.random.default_rng(seed)
+    if streamed > number:  # the first are held for all else: they are drawn as well
+        source = _chosen(source, random.permutation(len(source))[:streamed])
+    elif number < len(source):
+        source = _chosen(source, np.sort(random.choice(len(source), number, replace=False)))
     # One by one: images of a folder may have different sizes until they are preprocessed.
     return (source[i : i + 1][0][None] for i in range(len(source)))
+
+
+def _chosen(source: ImageFiles, order: Int64) -> ImageFiles:
+    return ImageFiles(tuple(source.paths[i] for i in order), source.layout)
 
 
 def _warnings(program: Program) -> list[str]:

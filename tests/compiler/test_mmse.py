@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikec.compiler.mmse import best_caps
+from spikec.backends.reference import ReferenceBackend
+from spikec.compiler.mmse import best_caps, transfer
+from spikec.compiler.populations import AdaFire, Fire
 
 
 def squared_error(samples: np.ndarray, cap: float, levels: int, *, signed: bool = False) -> float:
@@ -69,3 +71,35 @@ def test_more_levels_than_samples_give_the_same_search() -> None:
     samples = np.abs(np.random.default_rng(5).normal(0, 1, (1, 100)))
     few, many = np.repeat(samples, 1, axis=1), np.repeat(samples, 5, axis=1)
     assert best_caps(few, 128) == pytest.approx(best_caps(many, 128), rel=1e-9)
+
+
+@pytest.mark.parametrize(("timesteps", "phi"), [(1, 1), (8, 1), (4, 4), (2, 15), (5, 255)])
+@pytest.mark.parametrize(
+    ("rule", "windowed"),
+    [
+        (Fire.PLAIN, False),
+        (Fire.RETRACT, False),
+        (Fire.SIGNED, False),
+        (Fire.PLAIN, True),
+        (Fire.SIGNED, True),
+    ],
+)
+def test_the_transfer_function_is_what_each_rule_makes_of_a_constant_drive(
+    rule: Fire, windowed: bool, timesteps: int, phi: int
+) -> None:
+    theta = 60
+    drive = np.arange(-3 * theta * phi // 2, 3 * theta * phi // 2, 7, dtype=np.int32)
+    one = np.ones(1, np.int32)
+    neurons = AdaFire(
+        "n", drive.shape, one * theta, 0 * one, one * (theta // 2), phi, rule, windowed, one
+    )
+    current = np.repeat(drive[None, None], timesteps, axis=0)
+    fired = ReferenceBackend().fire(neurons, current, timesteps, 2**23 - 1)
+    expected = transfer(
+        drive.astype(np.float64),
+        np.float64(theta / timesteps),
+        phi * timesteps,
+        signed=rule is Fire.SIGNED,
+    )
+    mean = fired.spikes.sum(axis=0, dtype=np.int64)[0] * theta / timesteps
+    assert mean == pytest.approx(expected, rel=1e-12)

@@ -110,3 +110,30 @@ def test_no_rounds_leave_the_integers_alone() -> None:
 def test_channel_means_are_means_over_images_and_positions() -> None:
     values = np.random.default_rng(6).normal(0, 1, (5, 3, 4, 2)).astype(np.float32)
     assert np.allclose(channel_means(values), values.mean(axis=(0, 2, 3)), rtol=1e-6)
+
+
+def test_one_threshold_for_all_is_one_that_lowers_the_error_of_all_together() -> None:
+    options = CompileOptions(timesteps=8, phi=1, threshold_per="layer")
+    node, quantized = population(options)
+    assert node.neuron is not None
+    shared = node.updated(neuron=replace(node.neuron, per_channel=False, threshold=np.ones(1)))
+    # Values to 3.0 for neurons that can tell 1.0: only larger thresholds carry them.
+    drive = np.random.default_rng(7).uniform(0, 3.0, (12, CHANNELS, 2, 2))
+    current = steady(drive)
+
+    def fire(trial: AdaFire, images: int) -> np.ndarray:
+        backend = ReferenceBackend()
+        return backend.fire(trial, current[:, :images], options.timesteps, VMAX).spikes
+
+    found = NeuronSearch(shared, quantized, drive.astype(np.float32), fire, options)
+    result = found.run().population
+    assert isinstance(result, AdaFire)
+    assert len(set(result.threshold.ravel().tolist())) == 1
+    assert result.threshold.ravel()[0] > 130
+
+
+def test_a_threshold_of_another_method_is_not_moved() -> None:
+    options = CompileOptions(timesteps=8, phi=1, threshold_method="maximum")
+    drive = np.random.default_rng(8).uniform(0, 3.0, (12, CHANNELS, 2, 2))
+    found, _, _ = searched(steady(drive), drive.astype(np.float32), options)
+    assert (found.threshold == 100).all()

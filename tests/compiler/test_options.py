@@ -23,6 +23,14 @@ from spikec.compiler.populations import Fire
         ("calibration_images", 0),
         ("bias_rounds", -1),
         ("seed", -1),
+        ("threshold_method", "median"),
+        ("threshold_percentile", 0),
+        ("threshold_percentile", 100.1),
+        ("threshold_percentile", "99"),
+        ("threshold_percentile", float("nan")),
+        ("threshold_per", "neuron"),
+        ("threshold_images", -1),
+        ("potential_calibration", 1),
     ],
 )
 def test_an_option_out_of_range_is_refused_by_name_and_value(name: str, value: Any) -> None:
@@ -48,3 +56,8 @@ def test_windowed_and_retract_contradict_each_other() -> None:
 def test_the_rule_may_be_given_by_name() -> None:
     rule: Any = "retract"
     assert CompileOptions(fire=rule).fire is Fire.RETRACT
+
+
+def test_balancing_cannot_stream() -> None:
+    with pytest.raises(OptionError, match="balancing"):
+        CompileOptions(threshold_method="balancing", threshold_images=1000)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from spikec.compiler.activations import channel_samples
+
+
+def numbered(images: int, batch: int, positions: int = 4) -> Iterator[dict[str, np.ndarray]]:
+    """Activations (batch, 2, positions) that say which image they are of; channel 1 negative."""
+    for first in range(0, images, batch):
+        number = np.arange(first, min(first + batch, images), dtype=np.float32)
+        channels = np.stack([number, -number], axis=1)
+        yield {"a": np.repeat(channels[:, :, None], positions, axis=2)}
+
+
+def test_each_image_gives_the_same_share() -> None:
+    found = channel_samples(numbered(100, 10), 100, 200, 0)["a"]
+    assert found.values.shape == (2, 200)
+    counts = np.histogram(found.values[0], bins=10, range=(0, 100))[0]
+    assert counts.tolist() == [20] * 10
+    assert np.array_equal(found.values[0], -found.values[1])
+
+
+def test_memory_does_not_grow_with_the_number_of_images() -> None:
+    # One image in a batch, of which the sampler knew nothing: a stream of 200,000.
+    found = channel_samples(numbered(200_000, 1), 256, 512, 0)["a"]
+    assert 256 <= found.values.shape[1] <= 1024
+    assert found.peak.tolist() == [199_999, 199_999]
+
+
+def test_early_and_late_images_of_a_long_stream_have_equal_shares() -> None:
+    found = channel_samples(numbered(50_000, 8), 64, 4096, 3)["a"]
+    counts = np.histogram(found.values[0], bins=5, range=(0, 50_000))[0]
+    expected = found.values.shape[1] / 5
+    assert (np.abs(counts - expected) < 6 * expected**0.5).all()
+
+
+def test_layers_smaller_than_their_share_are_halved_without_bias_too() -> None:
+    found = channel_samples(numbered(50_000, 8, positions=1), 64, 4096, 3)["a"]
+    counts = np.histogram(found.values[0], bins=5, range=(0, 50_000))[0]
+    expected = found.values.shape[1] / 5
+    assert (np.abs(counts - expected) < 6 * expected**0.5).all()
+
+
+def test_equal_seeds_give_equal_samples() -> None:
+    one, other = (channel_samples(numbered(500, 7), 100, 90, 5)["a"] for _ in range(2))
+    assert np.array_equal(one.values, other.values)
