@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from spikec.compiler.ann import Ann
+from spikec.compiler.ann import Region as AnnRegion
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.frontier import sources_of
 from spikec.compiler.ir import Graph
@@ -28,6 +29,7 @@ class Region:
         self._graph, self._ann, self._name = graph, ann, name
         self._kind = node.neuron.kind if node.neuron else ""
         self._drive = graph.sources(name)[0] if self._closed(graph) else name
+        self._maps: dict[str, AnnRegion] = {}
         self.sources = sources_of(graph, node)
 
     def _closed(self, graph: Graph) -> bool:
@@ -64,7 +66,9 @@ class Region:
         return self._run(activations, self._drive)
 
     def _run(self, activations: Mapping[str, Array], name: str) -> Array:
-        region = self._ann.region(self._graph, self.sources, [name])
+        if name not in self._maps:
+            self._maps[name] = self._ann.region(self._graph, self.sources, [name])
+        region = self._maps[name]
         images = len(next(iter(activations.values())))
         floats = int(np.prod(self._graph[name].known_shape()))
         size = max(1, _CHUNK_BYTES // (4 * floats))

@@ -45,7 +45,7 @@ COMPILER_LAYERS = (
     ("ann",),
     ("frontend.load",),  # holds the imported graph against the file by onnxruntime
     ("activations", "calibration", "regions"),
-    ("walk",),
+    ("walk", "error_terms"),
     ("gradient",),
     ("lower",),
     ("invariants",),

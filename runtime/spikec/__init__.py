@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from spikec.compiler.program import Program
     from spikec.compiler.program_file import load
     from spikec.runtime.compile import compile_model as compile  # noqa: A004
+    from spikec.runtime.error_budget import error_budget
     from spikec.runtime.evaluate import evaluate
     from spikec.runtime.report import Report
     from spikec.runtime.session import Run, Session, run
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = ["CompileError", "Preprocessing", "Program", "Report", "Run", "Session", "__version__"]
-__all__ += ["compile", "evaluate", "load", "run"]
+__all__ += ["compile", "error_budget", "evaluate", "load", "run"]
 
 _HOMES = {
     "CompileError": ("spikec.compiler.errors", "CompileError"),
@@ -26,6 +27,7 @@ _HOMES = {
     "Run": ("spikec.runtime.session", "Run"),
     "Session": ("spikec.runtime.session", "Session"),
     "compile": ("spikec.runtime.compile", "compile_model"),
+    "error_budget": ("spikec.runtime.error_budget", "error_budget"),
     "evaluate": ("spikec.runtime.evaluate", "evaluate"),
     "load": ("spikec.compiler.program_file", "load"),
     "run": ("spikec.runtime.session", "run"),
