@@ -24,6 +24,7 @@ chips that the integer contract has in mind; a run of more than 4096 steps is no
 
 WEIGHT_CALIBRATIONS = ("fit", "none", "gradient")
 THRESHOLD_METHODS = ("mmse", "percentile", "maximum", "balancing")
+DEFAULT_PERCENTILE = 99.9
 THRESHOLD_SCOPES = ("channel", "layer")
 
 
@@ -71,7 +72,7 @@ class CompileOptions:
     weight_calibration: str = "none"
     bias_rounds: int = 6
     threshold_method: str = "mmse"
-    threshold_percentile: float = 99.9
+    threshold_percentile: float = DEFAULT_PERCENTILE
     threshold_per: str = "channel"
     threshold_images: int = 0
     potential_calibration: bool = False
@@ -111,6 +112,11 @@ def _check_thresholds(options: CompileOptions) -> None:
     if not 0 < percentile <= 100:
         raise OptionError(
             f"threshold_percentile is {percentile!r}", hint="give a number above 0, at most 100"
+        )
+    if percentile != DEFAULT_PERCENTILE and options.threshold_method != "percentile":
+        raise OptionError(
+            f"threshold_percentile is {percentile!r}, and {options.threshold_method} reads none",
+            hint="choose the method percentile, or leave the percentile out",
         )
     if options.threshold_images and options.threshold_method == "balancing":
         raise OptionError(

@@ -61,3 +61,10 @@ def test_the_rule_may_be_given_by_name() -> None:
 def test_balancing_cannot_stream() -> None:
     with pytest.raises(OptionError, match="balancing"):
         CompileOptions(threshold_method="balancing", threshold_images=1000)
+
+
+def test_a_percentile_that_no_method_reads_is_refused() -> None:
+    with pytest.raises(OptionError, match="mmse reads none"):
+        CompileOptions(threshold_percentile=99.0)
+    chosen = CompileOptions(threshold_method="percentile", threshold_percentile=99.0)
+    assert chosen.threshold_percentile == 99.0

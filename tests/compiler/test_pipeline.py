@@ -114,6 +114,32 @@ def test_too_little_memory_means_fewer_images_and_a_warning(loaded: Loaded) -> N
     assert "of 48 images" in result.warnings[0]
 
 
+def test_thresholds_do_not_depend_on_how_the_stream_is_cut(loaded: Loaded) -> None:
+    options = CompileOptions(calibration_images=20, threshold_images=300, bias_rounds=1)
+    many = images(320)
+
+    def batches(size: int) -> Iterator[np.ndarray]:
+        return (many[at : at + size] for at in range(0, len(many), size))
+
+    programs = [
+        compile_graph(loaded, batches(size), options, ReferenceBackend()).program
+        for size in (9, 320)
+    ]
+    assert programs[0].digest == programs[1].digest
+    few = CompileOptions(calibration_images=20, bias_rounds=1)
+    program = compile_graph(loaded, batches(320), few, ReferenceBackend()).program
+    assert program.digest != programs[0].digest
+
+
+def test_potentials_per_neuron_come_with_a_warning(loaded: Loaded) -> None:
+    options = CompileOptions(timesteps=4, phi=15, weight_bits=3, potential_calibration=True)
+    pattern = 3 * images(1, seed=7)
+    result = compile_graph(loaded, images() * 0.1 + pattern, options, ReferenceBackend())
+    assert "size" in result.warnings[-1]
+    assert result.program.population("relu").initial.shape == (4, 8, 8)  # type: ignore[union-attr]
+    assert result.records[-1].name == "calibrate-potential"
+
+
 def test_provenance_names_model_images_and_options(loaded: Loaded) -> None:
     provenance = compiled(loaded, timesteps=3).provenance
     assert provenance["model_sha256"] == loaded.sha256

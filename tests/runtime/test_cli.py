@@ -235,6 +235,8 @@ def test_compile_passes_its_options_on(
     output = tmp_path / "net.spikec"
     options = ["-T", "16", "--phi", "1", "--windowed", "--seed", "7", "--images", "12"]
     options += ["--scale", "1/2", "--mean", "0.5"]
+    options += ["--thresholds", "percentile", "--threshold-percentile", "99"]
+    options += ["--threshold-per", "layer", "--threshold-images", "90", "--calibrate-potentials"]
     result = spikec(
         "compile", "net.onnx", "--calibration", f"{images_file}:x", "-o", output, *options, "--json"
     )
@@ -244,6 +246,9 @@ def test_compile_passes_its_options_on(
     assert seen["calibration"] == (23, 3)
     assert seen["preprocessing"] == Preprocessing(scale=0.5, mean=(0.5,))
     expected = {"timesteps": 16, "phi": 1, "windowed": True, "seed": 7, "calibration_images": 12}
+    expected |= {"threshold_images": 90, "potential_calibration": True}
+    assert (seen["threshold_method"], seen["threshold_percentile"]) == ("percentile", 99.0)
+    assert seen["threshold_per"] == "layer"
     assert expected.items() <= seen.items()
 
 
@@ -252,6 +257,8 @@ def test_compile_passes_its_options_on(
     [
         *("-T 0", "--phi 0", "--phi 256", "--fire never", "--windowed --fire retract"),
         *("--images 0", "--scale x", "--scale 1/0", "--std 0", "--layout whc", "--crop 4"),
+        *("--thresholds median", "--threshold-per row", "--threshold-percentile 99"),
+        *("--thresholds balancing --threshold-images 9", "--threshold-images -1"),
         *("--crop 0x4 --layout hwc", "--resize 1x2x3 --layout hwc", "--input-shape 3,a"),
     ],
 )

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
+
 import numpy as np
 import onnx
 import pytest
@@ -7,10 +10,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.errors import InputError, OptionError
+from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.runtime import compile as compiling
 from spikec.runtime.compile import compile_model
 from spikec.runtime.preprocess import Raw
+from spikec.runtime.session import run
 
 STEPS = Preprocessing(scale=1 / 255, mean=(0.5,), std=(0.25,), layout="hwc")
 PHOTOS = np.random.default_rng(2).integers(0, 256, (60, 6, 5, 3), np.uint8)
@@ -70,3 +75,43 @@ def test_open_axes_are_those_of_the_calibration_inputs() -> None:
 def test_options_out_of_range_are_refused_before_the_model_is_read(wrong: dict[str, int]) -> None:
     with pytest.raises(OptionError, match="is 0"):
         compile_model("absent.onnx", PHOTOS, **wrong)
+
+
+def test_potentials_per_neuron_run_alike_on_both_backends() -> None:
+    pattern = np.random.default_rng(4).normal(size=(1, 3, 6, 5))
+    noise = np.random.default_rng(5).normal(0, 0.2, (60, 3, 6, 5))
+    inputs = (pattern + noise).astype(np.float32)
+    program = compile_model(
+        convolution(), inputs, timesteps=4, phi=9, weight_bits=3, potential_calibration=True
+    )
+    assert any(p.initial.shape == (4, 6, 5) for p in program.populations if isinstance(p, AdaFire))
+    one, other = (run(program, inputs[:7], backend) for backend in ("simulator", "reference"))
+    np.testing.assert_array_equal(one.outputs_by_step, other.outputs_by_step)
+
+
+def test_a_stream_of_images_is_not_held() -> None:
+    read = 0
+
+    def batches() -> Iterator[Array]:
+        nonlocal read
+        random = np.random.default_rng(0)
+        for _ in range(200):
+            read += 250
+            yield random.normal(size=(250, 3, 6, 5)).astype(np.float32)
+
+    tracemalloc.start()
+    program = compile_model(
+        convolution(),
+        batches(),
+        input_shape=(3, 6, 5),
+        timesteps=2,
+        bias_rounds=1,
+        calibration_images=64,
+        threshold_images=1_000_000,
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert read == 50_000
+    # All images are 18 MB, their activations 24 MB as float32.
+    assert peak < 12e6
+    assert program.provenance["calibration_images"] == "64"
