@@ -57,6 +57,19 @@ def dearest(layers: Sequence[LayerError]) -> list[LayerError]:
     return [layer for layer in ranked[:DEAREST] if layer.own_effect.size > _WORTH]
 
 
+def causes(layers: Sequence[LayerError]) -> dict[str, float]:
+    """Shares of what all populations cost, by part of their own error, largest first."""
+    costs: dict[str, float] = {}
+    for layer in layers:
+        whole = sum(layer.own_parts.values())
+        for name, value in layer.own_parts.items():
+            share = layer.own_effect.size * value / whole if whole > 0 else 0.0
+            costs[name] = costs.get(name, 0.0) + share
+    total = sum(costs.values())
+    ranked = sorted(costs.items(), key=lambda item: -item[1])
+    return {name: cost / total for name, cost in ranked if cost > 0}
+
+
 def advised(
     program: Program, layers: Sequence[LayerError], options: CompileOptions
 ) -> tuple[Advice, ...]:
@@ -130,7 +143,8 @@ def _levels(cause: str, population: AdaFire, program: Program) -> tuple[str, str
 def _in_time(layer: LayerError, population: AdaFire, program: Program) -> tuple[str, str]:
     shares = f"{100 * layer.over:.1f} % of the neurons fire too much for their charge, "
     shares += f"{100 * layer.under:.1f} % too little"
-    if layer.under > layer.over:
+    shares += f" (too much: {100 * layer.over_share:.0f} % of the squares)"
+    if layer.over_share < 0.5:
         phi = min(255, 2 * population.phi)
         return f"--phi {phi}", f"{shares}: charge comes too late to be drained, --windowed ends it"
     if population.fire is Fire.PLAIN and program.timesteps > 2:

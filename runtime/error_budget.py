@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,7 +22,7 @@ from spikec.compiler.program import Program
 from spikec.compiler.simulation import Simulate
 from spikec.runtime.counts import kind_of
 from spikec.runtime.encode import class_scores, model_inputs, quantise
-from spikec.runtime.error_advice import Advice, advice_dict, advised
+from spikec.runtime.error_advice import Advice, advice_dict, advised, causes
 from spikec.runtime.error_sums import Effect, LayerError, LayerSums, effect_dict
 from spikec.runtime.error_walk import ErrorWalk, Visit
 from spikec.runtime.inputs import Source
@@ -42,6 +42,9 @@ class ErrorBudget:
         timesteps: T.
         layers: One per population, in the program's order.
         output: How far the program's outputs are from the ANN's.
+        causes: By part of the error, its share of what the populations cost: own effects, each
+            divided among the population's own parts by their mean squares, added up. An
+            estimate, since neither effects nor squares add up.
         advice: For the populations whose own error costs most, dearest first.
         warnings: What the user should know.
     """
@@ -51,6 +54,7 @@ class ErrorBudget:
     timesteps: int
     layers: tuple[LayerError, ...]
     output: Effect
+    causes: Mapping[str, float]
     advice: tuple[Advice, ...]
     warnings: tuple[str, ...]
 
@@ -61,6 +65,7 @@ class ErrorBudget:
             "images": self.images,
             "timesteps": self.timesteps,
             "output": effect_dict(self.output),
+            "causes": dict(self.causes),
             "layers": [layer.to_dict() for layer in self.layers],
             "advice": [advice_dict(each) for each in self.advice],
             "warnings": list(self.warnings),
@@ -105,12 +110,17 @@ def error_budget(
     walk = ErrorWalk(program, graph, simulate or _simulator())
     sums = _Sums(program)
     size = walk.batch_size()
+    told = progress or (lambda done, total: None)
+    told(0, wanted)
     for start in range(0, wanted, size):
         inputs = model_inputs(program, images[start : min(start + size, wanted)], start)
-        for done, visit in enumerate(walk.visits(inputs, quantise(program, inputs)), 1):
+        for left, visit in zip(
+            reversed(range(len(walk))), walk.visits(inputs, quantise(program, inputs)), strict=True
+        ):
             sums.take(visit)
-            if progress is not None:
-                progress(start + len(inputs) * done // len(walk), wanted)
+            # A visit runs the layers behind it, so that early ones take longer.
+            undone = left * (left + 1) / (len(walk) * (len(walk) + 1))
+            told(start + int(len(inputs) * (1 - undone)), wanted)
     layers = tuple(layer.result() for layer in sums.layers.values())
     return ErrorBudget(
         digest=program.digest,
@@ -118,6 +128,7 @@ def error_budget(
         timesteps=program.timesteps,
         layers=layers,
         output=layers[-1].effect,
+        causes=causes(layers),
         advice=advised(program, layers, options),
         warnings=warnings,
     )

@@ -59,6 +59,7 @@ class LayerError:
         offset: Share of the squared error that is a constant offset of each channel.
         over: Share of neurons that emitted more than their charge.
         under: Share of neurons that emitted less.
+        over_share: Share of the squares of unevenness that over-firing makes.
         saturations: Saturating updates of the membrane per image.
         own_effect: On the output, if this population alone errs, by its own error.
         effect: On the output, if all others are exact and this one is as in the program.
@@ -78,6 +79,7 @@ class LayerError:
     offset: float
     over: float
     under: float
+    over_share: float
     saturations: float
     own_effect: Effect
     effect: Effect
@@ -105,6 +107,7 @@ class LayerError:
             "part_bias": dict(self.part_bias),
             "over_firing": self.over,
             "under_firing": self.under,
+            "over_firing_share": self.over_share,
             "saturations": self.saturations,
             "own_effect": effect_dict(self.own_effect),
             "effect": effect_dict(self.effect),
@@ -164,6 +167,7 @@ class LayerSums:
     own: float = 0.0
     over: int = 0
     under: int = 0
+    over_squares: float = 0.0
     saturations: int = 0
     residual: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
@@ -181,6 +185,8 @@ class LayerSums:
         self.own += _squares(terms.own)
         self.over += terms.over
         self.under += terms.under
+        if "unevenness" in terms.parts:
+            self.over_squares += _squares(np.maximum(terms.parts["unevenness"], 0))
         self.saturations += terms.saturations
         self.residual = max(self.residual, terms.residual)
         self.channels = self.channels + error.reshape(*error.shape[:2], -1).sum(axis=(0, 2))
@@ -210,6 +216,7 @@ class LayerSums:
             offset=_ratio(constant, self.total),
             over=self.over / self.count,
             under=self.under / self.count,
+            over_share=_ratio(self.over_squares, self.parts.get("unevenness", 0.0)),
             saturations=self.saturations / (self.count / self.neurons),
             own_effect=self.own_effect.result(),
             effect=self.effect.result(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spikec.compiler.error_terms import PARTS
 from spikec.runtime.error_advice import Advice
@@ -10,7 +10,6 @@ from spikec.runtime.error_budget import ErrorBudget
 from spikec.runtime.error_sums import Effect, LayerError
 from spikec.runtime.tables import Row
 
-PART_HEADER: Row = ("population", "error", "own", *PARTS, "cross", "bias")
 PART_LEGEND = (
     "mean squares of s̄ − a in % of that of the ANN's activation a. propagated: what the layers "
     "before it did; own: the rest, of which weights: int8 instead of float; correction: bias and "
@@ -18,6 +17,10 @@ PART_LEGEND = (
     "that the charge does not justify, or charge left over. The signed parts of a neuron add up "
     "to its error; their squares do so with cross, negative where parts make up for each other. "
     "bias: signed mean in % of the root mean square of a"
+)
+CAUSE_LEGEND = (
+    "an estimate: the effect of each population's own error on the output, divided among the parts "
+    "of that error by their squares, and added up"
 )
 EFFECT_HEADER: Row = (
     "population",
@@ -58,19 +61,35 @@ def budget_rows(budget: ErrorBudget) -> list[Row]:
     return rows
 
 
+def cause_rows(causes: Mapping[str, float]) -> list[Row]:
+    """(part, share) lines, largest first."""
+    return [(name, f"{_share(share)} %") for name, share in causes.items()]
+
+
+def part_header(layers: Sequence[LayerError]) -> Row:
+    """Saturation is rare and has a column only where it occurs."""
+    return ("population", "error", "own", *_shown(layers), "cross", "bias")
+
+
 def part_rows(layers: Sequence[LayerError]) -> list[Row]:
-    """One row per population under PART_HEADER."""
+    """One row per population under ``part_header``."""
+    shown = _shown(layers)
     return [
         (
             layer.name,
             _percent(layer.total),
             _percent(layer.own),
-            *(_percent(layer.parts[name]) if name in layer.parts else "–" for name in PARTS),
+            *(_percent(layer.parts[name]) if name in layer.parts else "–" for name in shown),
             _percent(layer.cross),
             f"{100 * layer.bias:+.2f}",
         )
         for layer in layers
     ]
+
+
+def _shown(layers: Sequence[LayerError]) -> tuple[str, ...]:
+    saturated = any(layer.saturations for layer in layers)
+    return tuple(name for name in PARTS if saturated or name != "saturation")
 
 
 def effect_rows(layers: Sequence[LayerError]) -> list[Row]:

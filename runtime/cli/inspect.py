@@ -103,7 +103,6 @@ def _print_errors(
         images[0], program.preprocessing.layout if program.preprocessing else "", images[1]
     )
     with errors_in(*images), progress_bars("images") as bars:
-        bars.start("errors")
         budget = error_budget(
             program,
             ann,
@@ -117,12 +116,16 @@ def _print_errors(
         print_json(budget.to_dict())
         return
     print_pairs(error_tables.budget_rows(budget))
-    print_table("errors, %", error_tables.PART_HEADER, error_tables.part_rows(budget.layers))
+    header = error_tables.part_header(budget.layers)
+    print_table("errors, %", header, error_tables.part_rows(budget.layers))
     print_note(error_tables.PART_LEGEND)
     print()
     effects = error_tables.effect_rows(budget.layers)
     print_table("what each costs", error_tables.EFFECT_HEADER, effects)
     print_note(error_tables.EFFECT_LEGEND)
+    print()
+    print_table("what costs most", ("", ""), error_tables.cause_rows(budget.causes))
+    print_note(error_tables.CAUSE_LEGEND)
     print()
     for line in error_tables.advice_lines(budget.advice):
         print_note(line)

@@ -8,7 +8,7 @@ from tiny_programs import HIDDEN, tiny_program, with_population
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.populations import Fire
 from spikec.compiler.program import Program
-from spikec.runtime.error_advice import Advice, advised, dearest
+from spikec.runtime.error_advice import Advice, advised, causes, dearest
 from spikec.runtime.error_sums import Effect, LayerError
 
 PARTS = ("propagated", "weights", "correction", "clipping", "rounding", "saturation", "unevenness")
@@ -34,6 +34,7 @@ def layer(name: str = "hidden", cost: float = 0.1, **parts: float) -> LayerError
         offset=0.0,
         over=0.2,
         under=0.1,
+        over_share=0.9,
         saturations=3.0,
         own_effect=effect,
         effect=effect,
@@ -88,7 +89,7 @@ def test_spikes_that_come_too_early_can_be_taken_back_or_waited_for() -> None:
 
 
 def test_charge_that_comes_too_late_needs_larger_payloads() -> None:
-    late = replace(layer(unevenness=0.1), over=0.01)
+    late = replace(layer(unevenness=0.1), over_share=0.2)
     assert only(tiny_program(), late).option == "--phi 6"
 
 
@@ -117,6 +118,17 @@ def test_a_constant_offset_asks_for_calibration_images() -> None:
     assert found[1].option == "--images N"
     without = advised(tiny_program(), [error], CompileOptions(bias_rounds=0))
     assert without[1].option == "bias_rounds=6"
+
+
+def test_causes_are_own_effects_divided_by_squares() -> None:
+    layers = [
+        layer("a", 0.6, rounding=0.02, unevenness=0.01),
+        layer("b", 0.2, rounding=0.5, propagated=9.0),
+        layer("c", 0.0),
+    ]
+    assert causes(layers) == pytest.approx({"rounding": 0.75, "unevenness": 0.25})
+    assert next(iter(causes(layers))) == "rounding"
+    assert causes([layer("c")]) == {}
 
 
 def test_an_input_needs_bits() -> None:
