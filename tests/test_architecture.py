@@ -58,9 +58,11 @@ BACKENDS_MAY_IMPORT = {
         *("errors", "arrays", "populations", "connections", "preprocessing", "program"),
         *("program_file", "bounds", "simulation", "geometry"),
     )
-} | {"spikec.backends.base"}
+} | {f"spikec.backends.{module}" for module in ("base", "counts", "folders")}
 # The golden model is a second opinion: it computes these itself.
-REFERENCE_MAY_NOT_IMPORT = {"spikec.compiler.bounds", "spikec.compiler.geometry"}
+REFERENCE_MAY_NOT_IMPORT = {
+    *("spikec.compiler.bounds", "spikec.compiler.geometry", "spikec.backends.counts"),
+}
 
 # The only modules, or packages, that may import a library.
 LIBRARIES = {
