@@ -8,9 +8,11 @@ import typer
 
 from spikec.runtime.cli.check import check
 from spikec.runtime.cli.compile import compile_command
+from spikec.runtime.cli.doctor import doctor
 from spikec.runtime.cli.eval import eval_command
 from spikec.runtime.cli.group import CommandGroup
 from spikec.runtime.cli.inspect import inspect_command
+from spikec.runtime.cli.lava import lava_application
 from spikec.runtime.cli.run import run_command
 
 
@@ -53,6 +55,8 @@ def _application() -> typer.Typer:
     application.command("run")(run_command)
     application.command("eval")(eval_command)
     application.command("inspect")(inspect_command)
+    application.command("doctor")(doctor)
+    application.add_typer(lava_application(), name="lava")
     return application
 
 
