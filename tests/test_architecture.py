@@ -58,10 +58,11 @@ BACKENDS_MAY_IMPORT = {
         *("errors", "arrays", "populations", "connections", "preprocessing", "program"),
         *("program_file", "bounds", "simulation", "geometry"),
     )
-} | {f"spikec.backends.{module}" for module in ("base", "counts", "folders")}
+} | {f"spikec.backends.{module}" for module in ("base", "counts", "folders", "tally")}
 # The golden model is a second opinion: it computes these itself.
 REFERENCE_MAY_NOT_IMPORT = {
     *("spikec.compiler.bounds", "spikec.compiler.geometry", "spikec.backends.counts"),
+    "spikec.backends.tally",
 }
 
 # The only modules, or packages, that may import a library.
