@@ -74,6 +74,12 @@ class Proof:
         return not self.failure
 
     @property
+    def interpreter(self) -> str:
+        """Its absolute path; a name that is searched on PATH stays as it is."""
+        python = self.candidate.python
+        return os.path.abspath(python) if os.path.dirname(python) else python
+
+    @property
     def unverified(self) -> tuple[str, ...]:
         """Libraries in other versions than those that the backend is tested with."""
         return tuple(

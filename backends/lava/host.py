@@ -50,6 +50,9 @@ _CORPSE_LOOKS = 3
 
 _EXIT_SECONDS = 2.0
 
+_TEMPORARY = {"TMPDIR": "/proc/self/cwd"}
+"""The worker's temporary files go with its job. They are sockets too, whose paths must be short."""
+
 
 def supervise(
     command: Sequence[str | Path],
@@ -62,7 +65,7 @@ def supervise(
     """Run a worker to its end; afterwards ``result.json`` is in the folder of each job.
 
     Args:
-        command: The worker's.
+        command: The worker's; it runs in the folder, so paths in it are absolute.
         folder: The worker's log goes there.
         jobs: Folders of the jobs in it that the worker runs, one after the other; by default it is
             one job itself.
@@ -103,7 +106,8 @@ class _Worker:
                     stdin=subprocess.PIPE,  # its end tells the worker that the host is gone
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env=clean_environment(),
+                    cwd=folder.path,
+                    env=clean_environment() | _TEMPORARY,
                     start_new_session=True,
                 )
         except OSError as error:

@@ -70,7 +70,7 @@ def processes_with(argument: str) -> list[int]:
     return found
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 15.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -119,7 +119,7 @@ def test_a_failing_run_says_why_and_leaves_nothing_behind(
     begun = time.monotonic()
     with pytest.raises(LavaRunError) as caught:
         traces.run(mode)
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 1 + 15
     for word in words:
         assert word in str(caught.value)
 
@@ -148,7 +148,9 @@ def test_an_interpreter_that_is_not_there_is_named(traces: Traces) -> None:
 
 
 HOST = """
-import sys
+import signal, sys, threading
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 from pathlib import Path
 from spikec.backends.lava.folder import job_folder
 from spikec.backends.lava.host import supervise
@@ -160,21 +162,21 @@ with job_folder() as folder:
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_host_that_is_ended_leaves_nothing_behind(traces: Traces, sent: signal.Signals) -> None:
-    host = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", HOST, str(WORKER)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(traces.temporary)},
         text=True,
-    )
-    assert host.stdout is not None
-    job = Path(host.stdout.readline().strip())
-    wait_for(lambda: (job / "segment").exists())
-    time.sleep(1.0)
-    traces.read_segment(job)
-    assert (SHARED_MEMORY / traces.segment).exists()
-    host.send_signal(sent)
-    _, errors = host.communicate()
+    ) as host:
+        assert host.stdout is not None
+        job = Path(host.stdout.readline().strip())
+        wait_for(lambda: (job / "segment").exists())
+        time.sleep(0.5)
+        traces.read_segment(job)
+        assert (SHARED_MEMORY / traces.segment).exists()
+        host.send_signal(sent)
+        _, errors = host.communicate(timeout=60)
     assert ("KeyboardInterrupt" in errors) == (sent == signal.SIGINT)
     wait_for(lambda: not processes_with(str(traces.temporary)))
 
