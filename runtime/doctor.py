@@ -1,4 +1,4 @@
-"""What this machine lacks for the Lava backend: every interpreter that was tried, and how it went."""
+"""What this machine lacks for the Lava backend: each interpreter that was tried, and its answer."""
 
 from __future__ import annotations
 
