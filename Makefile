@@ -1,6 +1,7 @@
 # make demo   the main job on the bundled network: compile, simulate, report
 # make test   everything that has to be true
-# Both make .venv by themselves. PYTHON=... chooses the interpreter.
+# Both make .venv by themselves. PYTHON=... chooses the interpreter. Tests of the Lava backend need
+# Python 3.10 too, and an environment of their own; where it cannot be made they are skipped.
 
 CANDIDATES := python3.11 python3 python3.12 python3.13 python3.14 python
 PYTHON := $(shell for p in $(CANDIDATES); do \
@@ -15,14 +16,19 @@ MODEL := models/networks/fashion_avgpool.onnx
 IMAGES := models/demo_images.npz
 PROGRAM := fashion_avgpool.spikec
 
-.PHONY: help demo test test-full clean
+LAVA := .venv-lava
+LAVA_PYTHON := $(CURDIR)/$(LAVA)/bin/python
+export SPIKEC_LAVA_PYTHON ?= $(LAVA_PYTHON)
+
+.PHONY: help demo test test-full lava clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo       compile the bundled network, run 500 images, report accuracy and energy'
 	@echo 'make test       the quick tests, with ruff and strict mypy'
 	@echo 'make test-full  all tests, the long ones too'
-	@echo 'make clean      remove $(VENV), caches and built files'
+	@echo 'make lava       the environment of the Lava backend, from Python 3.10; tests make it too'
+	@echo 'make clean      remove $(VENV), $(LAVA), caches and built files'
 	@echo 'PYTHON=python3.12 chooses the interpreter (3.11 or newer; found: $(or $(PYTHON),none))'
 
 # $(call show,command): print a command that the reader can repeat, and run it.
@@ -37,10 +43,21 @@ demo: $(RUN_STAMP)
 	@printf '\nTo repeat a step: source $(VENV)/bin/activate, then the command behind the $$. See also: spikec --help\n'
 
 test: $(DEV_STAMP)
+	$(lava_if_possible)
 	@$(IN_VENV) python -m pytest -m 'not slow'
 
 test-full: $(DEV_STAMP)
+	$(lava_if_possible)
 	@$(IN_VENV) SPIKEC_FULL=1 python -m pytest
+
+lava: $(RUN_STAMP)
+	@$(IN_VENV) spikec lava setup --folder $(LAVA)
+
+# An interpreter that the caller names is taken as it is.
+define lava_if_possible
+@[ "$$SPIKEC_LAVA_PYTHON" != "$(LAVA_PYTHON)" ] || $(MAKE) --no-print-directory lava >/dev/null || \
+	echo 'There is no environment for Lava: the tests that need it are skipped.' >&2
+endef
 
 # The install is editable and points to this folder: a copy of the folder makes its own.
 MADE_IN := $(shell cat $(VENV)/made-in 2>/dev/null)
@@ -85,5 +102,5 @@ $(DEV_STAMP): $(RUN_STAMP)
 	$(call install,.[dev],$@)
 
 clean:
-	rm -rf $(VENV) $(VENV).lock build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(PROGRAM)
+	rm -rf $(VENV) $(VENV).lock $(LAVA) $(LAVA).lock $(LAVA).part build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis $(PROGRAM)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,7 +16,7 @@ from spikec.runtime.counts import LayerCounts, layer_counts
 from spikec.runtime.encode import class_scores, decode_steps, model_inputs, quantise, tail
 from spikec.runtime.inputs import Source
 
-BACKENDS = ("simulator", "reference")
+BACKENDS = ("simulator", "reference", "lava")
 
 Progress = Callable[[int, int], None]
 """Called with the number of images finished and the number of all images."""
@@ -57,7 +57,8 @@ class Session:
 
     Args:
         program: What to run.
-        backend: "simulator", "reference" (the golden model, slow), or a backend.
+        backend: "simulator", "reference" (the golden model, slow), "lava" (Intel's framework, very
+            slow), or a backend.
 
     Raises:
         OptionError: There is no backend of that name.
@@ -133,7 +134,7 @@ def run(
         program: What to run.
         inputs: (images, …): raw inputs where the program stores preprocessing, else float32 in
             the model's input layout.
-        backend: "simulator", "reference", or a backend.
+        backend: "simulator", "reference", "lava", or a backend.
         record: Names of populations whose spikes and membranes are returned.
     """
     return Session(program, backend).run(inputs, record)
@@ -145,19 +146,24 @@ def predictions(program: Program, outputs: Array) -> Int64 | None:
     return None if scores is None else np.argmax(scores, axis=-1).astype(np.int64)
 
 
-def backend_named(name: str, threads: int | None = None) -> Backend:
+def backend_named(name: str, threads: int | None = None, granularity: str | None = None) -> Backend:
     """The backend of that name; its module is imported only now.
 
     Args:
-        name: "simulator" or "reference".
+        name: "simulator", "reference" or "lava".
         threads: Images that the simulator runs at the same time; by default one per processor.
+        granularity: What becomes a process of Lava: "layer" (by default) or "network".
 
     Raises:
-        OptionError: There is no such backend, or it runs one image after the other.
+        OptionError: There is no such backend, it runs one image after the other, or it has no
+            processes.
     """
     if threads is not None and name != "simulator":
         problem = f"{threads} threads were asked for, the backend {name!r} knows none"
         raise OptionError(problem, hint="leave the threads out, or choose simulator")
+    if granularity is not None and name != "lava":
+        problem = f"granularity {granularity!r} was asked for, the backend {name!r} knows none"
+        raise OptionError(problem, hint="leave it out, or choose lava")
     match name:
         case "simulator":
             from spikec.backends.simulator import SimulatorBackend
@@ -167,6 +173,10 @@ def backend_named(name: str, threads: int | None = None) -> Backend:
             from spikec.backends.reference import ReferenceBackend
 
             return ReferenceBackend()
+        case "lava":
+            from spikec.backends.lava.backend import LavaBackend
+
+            return LavaBackend(granularity=granularity or "layer")
         case _:
             raise OptionError(
                 f"there is no backend named {name!r}", hint=f"choose from {', '.join(BACKENDS)}"

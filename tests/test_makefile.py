@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def checkout(tmp_path: Path) -> Path:
 def test_help_names_every_target(checkout: Path) -> None:
     shown = make(checkout, "help").stdout
     assert re.findall(r"^make ([\w-]+)", shown, re.MULTILINE) == [
-        *("demo", "test", "test-full", "clean")
+        *("demo", "test", "test-full", "lava", "clean")
     ]
 
 
@@ -61,3 +62,51 @@ def test_the_demo_compiles_and_evaluates_the_bundled_network(checkout: Path) -> 
     assert commands == ["compile", "eval"]
     for shown in ("accuracy of the ANN", "agreement", "synops", "pJ"):
         assert shown in done.stdout
+
+
+STUB = """#!/bin/sh
+echo "$(basename "$0") $* with $SPIKEC_LAVA_PYTHON"
+case "$(basename "$0") $*" in "spikec lava"*) exit {code};; esac
+"""
+
+
+@pytest.fixture
+def stubs(checkout: Path) -> Callable[[int], Path]:
+    """Commands in place of an installed environment, where ``spikec lava`` ends with a code."""
+
+    def put(code: int) -> Path:
+        environment = checkout / ".venv"
+        (environment / "bin").mkdir(parents=True)
+        for name in ("python", "spikec"):
+            stub = environment / "bin" / name
+            stub.write_text(STUB.format(code=code), encoding="utf-8")
+            stub.chmod(0o755)
+        (environment / "made-in").write_text(f"{checkout}\n", encoding="utf-8")
+        for stamp in ("stamp-run", "stamp-dev"):
+            (environment / stamp).touch()
+        return checkout
+
+    return put
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_tests_run_with_and_without_an_environment_for_lava(
+    stubs: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.delenv("SPIKEC_LAVA_PYTHON", raising=False)
+    folder = stubs(code)
+    done = make(folder, "test")
+    assert done.returncode == 0, done.stderr
+    expected = f"python -m pytest -m not slow with {folder}/.venv-lava/bin/python"
+    assert expected in done.stdout
+    assert ("are skipped" in done.stderr) == (code == 1)
+    assert (make(folder, "lava").returncode != 0) == (code == 1)
+
+
+def test_an_interpreter_with_lava_that_is_named_is_taken(
+    stubs: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPIKEC_LAVA_PYTHON", "/opt/lava/bin/python")
+    done = make(stubs(1), "test")
+    assert "with /opt/lava/bin/python" in done.stdout
+    assert "spikec lava" not in done.stdout + done.stderr

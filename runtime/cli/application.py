@@ -8,10 +8,13 @@ import typer
 
 from spikec.runtime.cli.check import check
 from spikec.runtime.cli.compile import compile_command
+from spikec.runtime.cli.doctor import doctor
 from spikec.runtime.cli.eval import eval_command
 from spikec.runtime.cli.group import CommandGroup
 from spikec.runtime.cli.inspect import inspect_command
+from spikec.runtime.cli.lava import lava_application
 from spikec.runtime.cli.run import run_command
+from spikec.runtime.cli.verify import verify_command
 
 
 def _version(wanted: bool) -> None:
@@ -34,6 +37,7 @@ def _root(
     spikec compile net.onnx --calibration data.npz:x --scale 1/255 -o net.spikec
     spikec eval net.spikec data.npz:test_x --labels :test_y --ann net.onnx
     spikec inspect net.spikec
+    spikec verify net.spikec --against lava
     """  # noqa: D301
 
 
@@ -53,6 +57,9 @@ def _application() -> typer.Typer:
     application.command("run")(run_command)
     application.command("eval")(eval_command)
     application.command("inspect")(inspect_command)
+    application.command("verify")(verify_command)
+    application.command("doctor")(doctor)
+    application.add_typer(lava_application(), name="lava")
     return application
 
 

@@ -20,7 +20,15 @@ ArrayName = Annotated[
     str | None, typer.Option("--array", help="Array of the input .npz file.", metavar="NAME")
 ]
 BackendName = Annotated[
-    str, typer.Option("--backend", help="simulator, or reference (the golden model, slow).")
+    str, typer.Option("--backend", help="simulator, reference (the golden model, slow) or lava.")
+]
+GranularityName = Annotated[
+    str | None,
+    typer.Option(
+        "--granularity",
+        metavar="WHAT",
+        help="A process of Lava is a layer (by default), or the network: faster, proves less.",
+    ),
 ]
 Threads = Annotated[
     int | None,

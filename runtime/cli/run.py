@@ -7,12 +7,14 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from spikec.backends.base import Backend
 from spikec.compiler.arrays import Array
 from spikec.runtime.cli.console import print_json, print_pairs, progress_bars
 from spikec.runtime.cli.options import (
     ArrayName,
     AsJson,
     BackendName,
+    GranularityName,
     InputFile,
     ProgramFile,
     Threads,
@@ -40,6 +42,7 @@ def run_command(
     array: ArrayName = None,
     backend: BackendName = "simulator",
     threads: Threads = None,
+    granularity: GranularityName = None,
     as_json: AsJson = False,
 ) -> None:
     """Run PROGRAM on INPUT and save outputs, outputs_by_step and predictions as arrays.
@@ -48,6 +51,7 @@ def run_command(
     spikec run net.spikec data.npz:test_x -o out.npz
     spikec run net.spikec photos/ -o out.npz --limit 10
     spikec run net.spikec data.npz:x -o out.npz --spikes conv1 --limit 4
+    spikec run net.spikec data.npz:x -o out.npz --backend lava --limit 1
     """  # noqa: D301
     from spikec.compiler.program_file import load
     from spikec.runtime.inputs import first_images, open_inputs
@@ -56,7 +60,10 @@ def run_command(
     at_least_one(limit, "--limit")
     at_least_one(threads, "--threads")
     loaded = load(program)
-    chosen = backend if threads is None else backend_named(backend, threads)
+    if granularity is not None:
+        chosen: str | Backend = backend_named(backend, threads, granularity)
+    else:
+        chosen = backend if threads is None else backend_named(backend, threads)
     session = Session(loaded, chosen)
     layout = loaded.preprocessing.layout if loaded.preprocessing else ""
     source = first_images(open_inputs(inputs, layout, array), limit)

@@ -8,7 +8,7 @@ from threading import Event
 import numpy as np
 
 from spikec.backends.base import BackendRun
-from spikec.backends.simulator.counts import store_counts
+from spikec.backends.counts import store_counts
 from spikec.backends.simulator.dense.currents import Currents
 from spikec.backends.simulator.dense.firing import Neurons
 from spikec.backends.simulator.dense.payloads import payload_type

@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from spikec.backends.base import BackendRun, Progress
-from spikec.backends.simulator.counts import empty_run
+from spikec.backends.counts import empty_run
 from spikec.backends.simulator.dense.chunk import Chunk
 from spikec.backends.simulator.dense.currents import Currents
 from spikec.backends.simulator.dense.firing import BLOCK, Neurons

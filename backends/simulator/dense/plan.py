@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spikec.backends.simulator.dense.counting import Tally, tally
 from spikec.backends.simulator.dense.linear import PreparedConnection, prepare
 from spikec.backends.simulator.dense.payloads import payload_type
 from spikec.backends.simulator.dense.scratch import Scratch
+from spikec.backends.tally import Tally, tally
 from spikec.compiler.bounds import payload_ranges
 from spikec.compiler.populations import Coding, Input, Readout, Shape
 from spikec.compiler.program import Program

@@ -10,14 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import sys
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
-CACHE_DIR = "SPIKEC_CACHE_DIR"
-"""Environment variable that names the folder of spikec's caches; if it is a file, none is kept."""
+from spikec.backends.folders import UNAVAILABLE, cache_folder, is_private
 
 LIMIT = 64 * 2**20
 """Bytes of all files together; the oldest ones go first."""
@@ -25,8 +23,6 @@ LIMIT = 64 * 2**20
 _MAGIC = b"spikec kernel 1\n"
 _SUFFIX, _UNFINISHED = ".kernel", ".part"
 _DAY = 24 * 60 * 60
-_UNAVAILABLE = (OSError, ValueError, RuntimeError, KeyError)
-"""What asking for files ends with: no such file, a null byte in its name, nobody's home."""
 
 
 class ObjectCache:
@@ -43,8 +39,8 @@ class ObjectCache:
 
     def read(self, key: str) -> bytes | None:
         """What was written under a key; None if it cannot be had, or is not what was written."""
-        with suppress(*_UNAVAILABLE):
-            if self.folder is not None and _is_private(os.lstat(self.folder), stat.S_IFDIR):
+        with suppress(*UNAVAILABLE):
+            if self.folder is not None and is_private(os.lstat(self.folder), stat.S_IFDIR):
                 head, content = _read_file(self.folder / f"{key}{_SUFFIX}", len(_head("", b"")))
                 if head == _head(key, content):
                     return content
@@ -52,11 +48,11 @@ class ObjectCache:
 
     def write(self, key: str, content: bytes) -> None:
         """Keep a content under a key, if that is possible."""
-        with suppress(*_UNAVAILABLE):
+        with suppress(*UNAVAILABLE):
             if self.folder is None:
                 return
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not _is_private(os.lstat(self.folder), stat.S_IFDIR):
+            if not is_private(os.lstat(self.folder), stat.S_IFDIR):
                 return
             _write_file(self.folder / f"{key}{_SUFFIX}", _head(key, content) + content)
             if int(key[:2], 16) < 4:  # looking at all files takes time: once in 64 writes
@@ -64,7 +60,7 @@ class ObjectCache:
 
     def prune(self) -> None:
         """Beyond the limit, remove the oldest files until the rest takes 3/4 of it."""
-        with suppress(*_UNAVAILABLE):
+        with suppress(*UNAVAILABLE):
             files = [] if self.folder is None else _files(self.folder)
             size = sum(size for _, size, _ in files)
             if size > self.limit:
@@ -77,42 +73,19 @@ class ObjectCache:
 
 def user_cache() -> ObjectCache:
     """The cache in the folder that SPIKEC_CACHE_DIR names, else where the system keeps caches."""
-    with suppress(*_UNAVAILABLE):
-        named = os.environ.get(CACHE_DIR)
-        folder = Path(named).absolute() if named else _system_folder() / "spikec"
-        return ObjectCache(folder / "kernels")
-    return ObjectCache(None)
-
-
-def _system_folder() -> Path:
-    """Source: XDG Base Directory Specification; the same for macOS and Windows by their makers."""
-    if sys.platform == "win32":
-        return Path(os.environ["LOCALAPPDATA"])
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return named if named.is_absolute() else Path.home() / ".cache"
+    folder = cache_folder()
+    return ObjectCache(None if folder is None else folder / "kernels")
 
 
 def _head(key: str, content: bytes) -> bytes:
     return _MAGIC + hashlib.sha256(key.encode() + content).digest()
 
 
-def _is_private(status: os.stat_result, kind: int) -> bool:
-    """Whether this is a folder, or a file, of this user that nobody else writes to."""
-    if stat.S_IFMT(status.st_mode) != kind:
-        return False
-    if sys.platform == "win32":  # folders below LOCALAPPDATA are their user's alone
-        return True
-    others_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return status.st_uid == os.geteuid() and not others_write
-
-
 def _read_file(path: Path, head: int) -> tuple[bytes, bytes]:
     """Head and content of a file; using it makes it young, as far as pruning is concerned."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
-        if not _is_private(status, stat.S_IFREG):
+        if not is_private(status, stat.S_IFREG):
             return b"", b""
         if status.st_mtime < time.time() - _DAY:
             with suppress(OSError):

@@ -6,7 +6,7 @@ import math
 from threading import Event, get_ident
 
 from spikec.backends.base import BackendRun, Progress
-from spikec.backends.simulator.counts import empty_run
+from spikec.backends.counts import empty_run
 from spikec.backends.simulator.events.images import Collector, Images
 from spikec.backends.simulator.events.kernels import kernel_library
 from spikec.backends.simulator.events.machine import Level, host_machine

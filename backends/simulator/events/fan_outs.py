@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikec.backends.simulator.counts import count_columns
+from spikec.backends.counts import count_columns
 from spikec.backends.simulator.events.calls import Call, Place
 from spikec.backends.simulator.events.fields import Field
 from spikec.backends.simulator.events.machine import MachineCodeError

@@ -8,7 +8,7 @@ from threading import Event
 import numpy as np
 
 from spikec.backends.base import BackendRun
-from spikec.backends.simulator.counts import store_counts
+from spikec.backends.counts import store_counts
 from spikec.backends.simulator.events.layers import Layer
 from spikec.backends.simulator.events.plan import Plan
 from spikec.backends.simulator.events.schedules import drive_at

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from spikec.backends.base import BackendRun
-from spikec.backends.simulator.counts import empty_run
+from spikec.backends.counts import empty_run
 from spikec.backends.simulator.events.images import Collector, Images
 from spikec.backends.simulator.events.plan import Plan
 from spikec.backends.simulator.events.workspace import Workspace

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from spikec.backends.simulator.events.cache import CACHE_DIR, ObjectCache, user_cache
+from spikec.backends.folders import CACHE_DIR
+from spikec.backends.simulator.events.cache import ObjectCache, user_cache
 
 KEY = "0a" * 32
 OTHER = "ff" * 32

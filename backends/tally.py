@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikec.backends.simulator.counts import count_columns
+from spikec.backends.counts import count_columns
 from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.connections import Connection
 from spikec.compiler.populations import Shape

@@ -1,0 +1,1 @@
+"""What populations and connections compute, in NumPy: shapes are (C, *spatial), no batch axis."""

@@ -1,0 +1,1 @@
+"""Lava processes and their fixed-point models, nothing else: Lava imports every file here."""

@@ -1,0 +1,108 @@
+"""Lava emits the integers of the golden model, on programs of every kind."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lava_runs import Task, assert_same, golden, run_in_lava
+from random_programs import Case, cases
+
+from spikec.backends.lava.job import LavaResults
+from spikec.compiler.connections import Connection, Identity
+from spikec.compiler.populations import AdaFire, Coding, Fire, Input, MaxPool, Population, Readout
+from spikec.compiler.program import Program
+
+FULL = os.environ.get("SPIKEC_FULL") == "1"
+PACKED = 7
+"""Programs per worker: starting one takes seconds."""
+
+
+def some_cases(examples: int) -> settings:
+    """The same examples at every run, none of them made simpler: a run is expensive."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=not FULL,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
+def check(drawn: list[Case], processes: str) -> None:
+    """Each case as a process per layer, and as one process."""
+    tasks = [
+        Task(case.program, case.inputs, granularity, processes)
+        for case in drawn
+        for granularity in ("layer", "network")
+    ]
+    for task, results in zip(tasks, run_in_lava(tasks), strict=True):
+        assert_same(results, golden(task), task)
+
+
+@some_cases(3)
+@given(st.lists(cases(), min_size=PACKED, max_size=PACKED))
+def test_every_population_of_a_random_program_equals_the_reference(drawn: list[Case]) -> None:
+    check(drawn, "own")
+
+
+@pytest.mark.slow
+@some_cases(30)
+@given(st.lists(cases(), min_size=PACKED, max_size=PACKED))
+def test_hundreds_of_random_programs_equal_the_reference(drawn: list[Case]) -> None:
+    check(drawn, "own")
+
+
+@some_cases(1 if not FULL else 12)
+@given(st.lists(cases(), min_size=PACKED, max_size=PACKED))
+def test_random_programs_on_stock_processes_equal_the_reference(drawn: list[Case]) -> None:
+    check(drawn, "stock")
+
+
+def every_rule(coding: Coding) -> Program:
+    """Populations of every rule, windowed ones too, and paths of different lengths; T = 3."""
+    shape, one = (1, 4), np.ones((1, 1))
+
+    def neurons(name: str, fire: Fire, *, windowed: bool = False) -> AdaFire:
+        return AdaFire(name, shape, one * 5, one, one * 2, 2, fire, windowed, one)
+
+    pool = MaxPool("pool", (1, 2), shape, (2,), (2,), (0, 0), (1,), one)
+    populations: tuple[Population, ...] = (
+        Input("in", shape, 5, one, one, one * 0, coding),
+        neurons("plain", Fire.PLAIN),
+        neurons("retract", Fire.RETRACT),
+        neurons("windowed", Fire.SIGNED, windowed=True),
+        neurons("signed", Fire.SIGNED),
+        pool,
+        Readout("out", (1, 2), one * 0, one),
+    )
+    joined = "in plain, in retract, plain retract, retract windowed, in signed, windowed signed"
+    turned = (Identity(np.array([-1], np.int8)),)
+    connections = [Connection(*ends.split(), ()) for ends in joined.split(", ")]
+    connections += [Connection("in", "signed", turned, 1), Connection("signed", "pool", ())]
+    return Program(populations, (*connections, Connection("pool", "out", ())), timesteps=3)
+
+
+def sample(results: LavaResults, number: int) -> list[np.ndarray]:
+    """All integers of one sample."""
+    kinds = (results.spikes, results.membranes, results.saturated)
+    return [results.outputs[:, number], *(v[:, number] for kind in kinds for v in kind.values())]
+
+
+@pytest.mark.parametrize(
+    "coding", [Coding.DIRECT, pytest.param(Coding.FRAMES, marks=pytest.mark.slow)]
+)
+def test_twenty_samples_in_one_run_are_twenty_runs(coding: Coding) -> None:
+    program = every_rule(coding)
+    shape = (20, 3, 1, 4) if coding is Coding.FRAMES else (20, 1, 4)
+    inputs = np.random.default_rng(0).integers(-15, 16, shape)
+    whole = [Task(program, inputs, granularity) for granularity in ("layer", "network")]
+    single = [Task(program, inputs[n : n + 1], "network") for n in range(20)]
+    found = run_in_lava([*whole, *single])
+    for task, results in zip(whole, found, strict=False):
+        assert_same(results, golden(task), task)
+        for number, one in enumerate(found[2:]):
+            for ours, theirs in zip(sample(results, number), sample(one, 0), strict=True):
+                np.testing.assert_array_equal(ours, theirs)
