@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikec.compiler.errors import OptionError
+from spikec.compiler.exit_rule import ExitScore
 from spikec.compiler.populations import Fire
 
 _RANGES = {
@@ -22,6 +23,10 @@ _RANGES = {
 chips that the integer contract has in mind; a run of more than 4096 steps is no inference."""
 
 WEIGHT_CALIBRATIONS = ("fit", "none", "gradient")
+
+FORMULA = "iat"
+EXIT_RULES = (*ExitScore, FORMULA)
+"""A score whose thresholds are searched, or the published formula for the entropy score."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,10 @@ class CompileOptions:
             the spikes that they read, "none" rounds them, "gradient" first lets all layers learn
             at once, with torch.
         bias_rounds: Rounds of bias calibration per population; 0 leaves the biases alone.
+        exit_loss: Points of accuracy that images may lose by leaving before step T, above 0 and
+            up to 100; None: no image leaves early.
+        exit_rule: What decides: "margin", "confidence" or "entropy" with searched thresholds, or
+            "iat", the published formula.
         memory_bytes: Bound on the arrays that calibration holds at once.
     """
 
@@ -58,6 +67,8 @@ class CompileOptions:
     seed: int = 0
     weight_calibration: str = "none"
     bias_rounds: int = 6
+    exit_loss: float | None = None
+    exit_rule: str = "margin"
     memory_bytes: int = 2 * 2**30
 
     def __post_init__(self) -> None:
@@ -74,11 +85,26 @@ class CompileOptions:
                 f"weight_calibration is {self.weight_calibration!r}",
                 hint=f"give {', '.join(WEIGHT_CALIBRATIONS[:-1])} or {WEIGHT_CALIBRATIONS[-1]}",
             )
+        self._check_exits()
         if self.windowed and self.fire is Fire.RETRACT:
             raise OptionError(
                 "windowed and retract contradict each other: a window fires once, at its end",
                 hint="leave one of the two out",
             )
+
+    def _check_exits(self) -> None:
+        loss = self.exit_loss
+        if self.exit_rule not in EXIT_RULES:
+            hint = f"give {', '.join(EXIT_RULES[:-1])} or {EXIT_RULES[-1]}"
+            raise OptionError(f"exit_rule is {self.exit_rule!r}", hint=hint)
+        if loss is None:
+            return
+        if isinstance(loss, bool) or not isinstance(loss, int | float) or not 0 < loss <= 100:
+            hint = "give points of accuracy, above 0 and up to 100; 1.0 is one image of a hundred"
+            raise OptionError(f"exit_loss is {loss!r}", hint=hint)
+        if self.timesteps == 1:
+            hint = "give more time steps, or leave exit_loss out"
+            raise OptionError("exit_loss is given, and with T = 1 no step is early", hint=hint)
 
 
 def firing_rule(fire: str) -> Fire:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from spikec.backends.simulator import SimulatorBackend
-from spikec.compiler.arrays import Array
+from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.calibration import drawn
 from spikec.compiler.errors import (
     CalibrationError,
     CompileError,
     InputError,
+    OptionError,
     ShapeError,
     UnsupportedModelError,
     Where,
@@ -27,6 +28,7 @@ from spikec.compiler.pipeline import Progress, compile_graph, convert
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.compiler.report import Compiled
+from spikec.runtime.inputs import checked_labels
 from spikec.runtime.preprocess import preprocess
 
 
@@ -48,6 +50,9 @@ def compile_model(
     calibration_images: int | None = None,
     simplify: bool = True,
     weight_calibration: str = "none",
+    exit_loss: float | None = None,
+    exit_rule: str = "margin",
+    labels: Array | Sequence[int] | None = None,
     progress: Progress = _silent,
     **widths: int,
 ) -> Program:
@@ -68,6 +73,10 @@ def compile_model(
         calibration_images: How many of them to use at most.
         simplify: Whether onnxslim may simplify the model first.
         weight_calibration: "fit", "none", or "gradient" (minutes instead of seconds, with torch).
+        exit_loss: Points of accuracy that images may lose by leaving before step T; None: none
+            leaves early. A loss of 1 point takes 600 calibration images to prove.
+        exit_rule: "margin", "confidence", "entropy", or "iat", the published formula.
+        labels: Class of each calibration input, by which lost images are told; else by the ANN.
         progress: Told of (stage, steps done, steps in all).
         **widths: ``weight_bits``, ``input_bits``, ``membrane_bits``, ``bias_rounds``,
             ``memory_bytes`` as in CompileOptions.
@@ -87,6 +96,8 @@ def compile_model(
         windowed=windowed,
         seed=seed,
         weight_calibration=weight_calibration,
+        exit_loss=exit_loss,
+        exit_rule=exit_rule,
         **widths,
     )
     return compiled(
@@ -96,6 +107,7 @@ def compile_model(
         preprocessing=preprocessing,
         input_shape=input_shape,
         simplify=simplify,
+        labels=labels,
         progress=progress,
     ).program
 
@@ -108,10 +120,12 @@ def compiled(
     preprocessing: Preprocessing | None = None,
     input_shape: tuple[int, ...] | None = None,
     simplify: bool = True,
+    labels: Array | Sequence[int] | None = None,
     progress: Progress = _silent,
 ) -> Compiled:
     """The program of a model with the records of all passes and every warning."""
     name = _file_name(model)
+    classes = None if labels is None else _labels_used(labels, calibration, options)
     try:
         if preprocessing is not None:
             calibration = _preprocessed(calibration, preprocessing, options)
@@ -125,6 +139,7 @@ def compiled(
             options,
             SimulatorBackend(),
             preprocessing=preprocessing,
+            labels=classes,
             progress=progress,
         )
     except (CalibrationError, InputError):  # of the calibration inputs, not of the model's file
@@ -181,6 +196,20 @@ def _preprocessed(
         used = drawn(len(calibration), options.calibration_images, options.seed)
         return [preprocess(calibration[used], preprocessing)]
     return (preprocess(batch, preprocessing) for batch in calibration)
+
+
+def _labels_used(
+    labels: Array | Sequence[int], calibration: Array | Iterable[Array], options: CompileOptions
+) -> Int64:
+    """Labels of the calibration images that are used, in the order in which they are used."""
+    if options.exit_loss is None:
+        problem = "labels of calibration images are given, and nothing asks for them"
+        raise OptionError(problem, hint="leave them out, or give exit_loss")
+    count = options.calibration_images
+    if not isinstance(calibration, np.ndarray) or not calibration.ndim:
+        return checked_labels(labels)[:count]
+    checked = checked_labels(labels, len(calibration))
+    return checked[drawn(len(calibration), count, options.seed)]
 
 
 def _shape_of(calibration: Array | Iterable[Array]) -> tuple[int, ...] | None:

@@ -6,16 +6,17 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from spikec.compiler.arrays import Array
-from spikec.compiler.errors import CalibrationError, InputError
+from spikec.compiler.errors import CalibrationError, InputError, OptionError, Where
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
+from spikec.runtime.array_files import split_array_name
 from spikec.runtime.cli.console import print_json, print_pairs, progress_bars, remark
 from spikec.runtime.cli.options import (
     ArrayName,
@@ -25,7 +26,8 @@ from spikec.runtime.cli.options import (
     preprocessing,
     sizes,
 )
-from spikec.runtime.inputs import ImageFiles, open_inputs
+from spikec.runtime.inputs import ImageFiles, open_inputs, read_labels
+from spikec.runtime.inspection import exit_text
 from spikec.runtime.output import check_writable
 
 DEFAULT_IMAGES = 256
@@ -59,6 +61,20 @@ def compile_command(
         str,
         typer.Option(help="none, fit (layer by layer) or gradient (all at once, needs torch)."),
     ] = "none",
+    exit_loss: Annotated[
+        float | None,
+        typer.Option(metavar="POINTS", help="Accuracy that images may lose by leaving early."),
+    ] = None,
+    exit_rule: Annotated[
+        str | None,
+        typer.Option(metavar="RULE", help="margin (the default), confidence, entropy or iat."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE[:ARRAY]", help="Classes of the calibration inputs, for --exit-loss."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the choice of calibration images.")] = 0,
     images: Annotated[
         int | None, typer.Option(metavar="N", help="Calibration images used at most.")
@@ -93,6 +109,7 @@ def compile_command(
     \b
     spikec compile net.onnx --calibration calib.npy -o net.spikec -T 8 --phi 4
     spikec compile net.onnx --calibration calib.npy -o net.spikec -T 16 --windowed
+    spikec compile net.onnx --calibration calib.npy -o net.spikec --exit-loss 1.0 --images 600
     spikec compile net.onnx --calibration data.npz:x -o net.spikec \\
         --layout hw --scale 1/255
     spikec compile net.onnx --calibration photos/ -o net.spikec \\
@@ -102,9 +119,11 @@ def compile_command(
     from spikec.runtime.compile import compile_model
 
     at_least_one(images, "--images")
+    _check_exits(exit_loss, exit_rule, labels)
     steps = preprocessing(scale, mean, std, layout, (resize, crop))
     check_writable(output)
-    raw = _calibration(calibration, array, steps, (images or DEFAULT_IMAGES, seed))
+    raw, chosen = _calibration(calibration, array, steps, (images or DEFAULT_IMAGES, seed))
+    classes = _labels(labels, calibration, chosen)
     started = time.monotonic()
     with errors_in(calibration, array), progress_bars("steps") as bars:
         program = compile_model(
@@ -115,6 +134,9 @@ def compile_command(
             fire=fire,
             windowed=windowed,
             weight_calibration=weight_calibration,
+            exit_loss=exit_loss,
+            exit_rule=exit_rule or "margin",
+            labels=classes,
             seed=seed,
             preprocessing=steps,
             input_shape=sizes(input_shape, "--input-shape") or None,
@@ -129,7 +151,7 @@ def compile_command(
 
 def _calibration(
     spec: str, array: str | None, steps: Preprocessing | None, draw: tuple[int, int]
-) -> Array | Iterable[Array]:
+) -> tuple[Array | Iterable[Array], Array | None]:
     """Calibration inputs: an array, or images decoded batch by batch.
 
     Args:
@@ -137,19 +159,44 @@ def _calibration(
         array: Name of the array in a .npz file.
         steps: Preprocessing that the compiler applies.
         draw: Number of images drawn from a folder, and the seed.
+
+    Returns:
+        The inputs, and which of the images of a folder they are; None for all.
     """
     try:
         source = open_inputs(spec, steps.layout if steps else "", array)
     except InputError as error:
         raise CalibrationError(error.problem, error.where, error.hint) from error.__cause__
     if not isinstance(source, ImageFiles):
-        return source
+        return source, None
     number, seed = draw
+    drawn = None
     if number < len(source):
-        drawn = np.random.default_rng(seed).choice(len(source), number, replace=False)
-        source = ImageFiles(tuple(source.paths[i] for i in sorted(drawn)), source.layout)
+        drawn = np.sort(np.random.default_rng(seed).choice(len(source), number, replace=False))
+        source = ImageFiles(tuple(source.paths[i] for i in drawn), source.layout)
     # One by one: images of a folder may have different sizes until they are preprocessed.
-    return (source[i : i + 1][0][None] for i in range(len(source)))
+    return (source[i : i + 1][0][None] for i in range(len(source))), drawn
+
+
+def _check_exits(loss: float | None, rule: str | None, labels: str | None) -> None:
+    """OptionError for an option that says nothing without --exit-loss."""
+    for option, value in (("--exit-rule", rule), ("--labels", labels)):
+        if loss is None and value is not None:
+            problem = f"{option} is given, and without --exit-loss no image leaves early"
+            raise OptionError(problem, hint="add --exit-loss 1.0, or leave it out")
+
+
+def _labels(spec: str | None, inputs: str, drawn: Array | None) -> Array | None:
+    """Labels of the calibration inputs; ``:array`` alone names one in the inputs' file."""
+    if spec is None:
+        return None
+    found = read_labels(split_array_name(inputs)[0] + spec if spec.startswith(":") else spec)
+    if drawn is None:
+        return found
+    if len(found) <= drawn[-1]:
+        problem = f"there are {len(found)} labels, and image {drawn[-1]} of the folder needs one"
+        raise CalibrationError(problem, Where(file=spec))
+    return found[drawn]
 
 
 def _warnings(program: Program) -> list[str]:
@@ -178,6 +225,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
                 "populations": len(program.populations),
                 "connections": len(program.connections),
                 "neurons": neurons,
+                "exits": _exits(program),
             }
         )
         return
@@ -189,6 +237,31 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
             ("largest payload φ", _payloads(program)),
             ("populations", f"{len(program.populations)} with {neurons:,} neurons"),
             ("connections", str(len(program.connections))),
+            *_exit_rows(program),
             ("compiled in", f"{seconds:.1f} s"),
         ]
     )
+
+
+def _exits(program: Program) -> dict[str, Any] | None:
+    """What calibration found of the exit rule; None if there is none."""
+    facts: dict[str, Any] | None = json.loads(program.provenance.get("exits", "null"))
+    return facts
+
+
+def _exit_rows(program: Program) -> list[tuple[str, str]]:
+    facts = _exits(program)
+    if facts is None:
+        return []
+    proof = "" if facts["proven"] else ", unproven"
+    return [
+        ("early exit", exit_text(program.exit_rule)),
+        ("mean time steps", f"{facts['mean_timesteps']:.2f} on {facts['judged_images']} images"),
+        (
+            "accuracy lost",
+            f"{facts['lost_images']} of {facts['judged_images']} images, by {facts['right_by']}; "
+            f"at most {facts['loss_bound_95']:.2f} points (95 % bound), {facts['loss_allowed']:g} "
+            f"allowed{proof}",
+        ),
+        ("exits after steps 1 … T", ", ".join(map(str, facts["histogram"]))),
+    ]

@@ -183,7 +183,7 @@ def test_changed_descriptions_are_refused(
 
 def test_a_newer_format_says_so(tmp_path: Path) -> None:
     path = edited(FULL, tmp_path / "n", lambda document: document.update(format=7))
-    with pytest.raises(ProgramFileError, match=r"format 7.*up to 1"):
+    with pytest.raises(ProgramFileError, match=r"format 7.*up to 2"):
         load(path)
 
 
