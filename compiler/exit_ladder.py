@@ -23,7 +23,7 @@ _PRICES_PER_OCTAVE = 2
 _SWEEPS = 8
 """Sweeps over the steps at most; nearly all settle after three."""
 _FACTORS = 2.0 ** np.arange(4, -0.125, -0.125)
-"""By which thresholds are tightened: from 16 down to 1."""
+"""By which thresholds are tightened: from 16 down to 1, eight to an octave."""
 _BASES = 1 - np.geomspace(1e-9, 1, 73)
 """Bases of the published formula, from tight to loose, eight per decade of 1 − base."""
 
@@ -74,7 +74,7 @@ def ladder(evidence: Evidence, score: ExitScore, allowed: float) -> list[Thresho
     rows = _priced(evidence, score)
     within = [row for row in rows if _loses(evidence, row) <= allowed]
     chosen = within[-1] if within else rows[0]
-    return _distinct(_tightened(chosen, score))
+    return _distinct(_tightened(chosen, evidence, score))
 
 
 def formula_ladder(evidence: Evidence, allowed: float) -> list[Thresholds]:
@@ -104,18 +104,27 @@ def _distinct(rows: Array) -> list[Thresholds]:
     return list(dict.fromkeys(tuple(row.tolist()) for row in rows))
 
 
-def _tightened(row: Array, score: ExitScore) -> Array:
-    """Thresholds by factor, (factors, T − 1): of a margin α·f; of a probability 1 − (1 − α)^f.
+def _tightened(row: Array, evidence: Evidence, score: ExitScore) -> Array:
+    """Thresholds by factor f, (factors, T − 1): α + (f − 1)·max(α, lowest tenth of the scores).
 
-    Both tighten alike: 1 − α falls with the exponential of the margin.
+    Without that tenth a threshold near 0 would stay there. Probabilities are tightened as
+    −ln(1 − α), which grows as a margin does.
     """
-    factors = _FACTORS[:, None]
-    if score is not ExitScore.MARGIN:
-        tight: Float64 = 1 - (1 - row) ** factors
-        return tight
-    real = np.ceil(row * factors)
-    held = np.where(real < LARGEST_MARGIN / 2, real, 0).astype(np.int64)
-    return np.where((row < LARGEST_MARGIN) & (held > 0), held, np.where(row == 0, 0, never(score)))
+    margin = score is ExitScore.MARGIN
+    with np.errstate(divide="ignore"):  # a certain answer is infinitely far away
+        scores, real = (
+            values.astype(np.float64) if margin else -np.log1p(-values)
+            for values in (evidence.scores, row)
+        )
+    real = np.where(row < never(score), real, np.inf)
+    tenth = np.quantile(scores, 0.1, axis=1, method="lower")
+    with np.errstate(invalid="ignore"):  # 0·∞ in the last row
+        tight = real + (_FACTORS[:, None] - 1) * np.maximum(real, tenth)
+    within = tight < LARGEST_MARGIN / 2
+    rows = np.ceil(np.where(within, tight, 0)).astype(np.int64) if margin else -np.expm1(-tight)
+    rows = np.where(within, rows, never(score))
+    rows[-1] = row  # not through logarithms and back
+    return rows
 
 
 def _priced(evidence: Evidence, score: ExitScore) -> Array:

@@ -48,3 +48,17 @@ def test_windowed_and_retract_contradict_each_other() -> None:
 def test_the_rule_may_be_given_by_name() -> None:
     rule: Any = "retract"
     assert CompileOptions(fire=rule).fire is Fire.RETRACT
+
+
+@pytest.mark.parametrize("loss", [0, 0.0, -1, 100.5, True, "1", float("nan"), float("inf")])
+def test_a_loss_is_more_than_nothing_and_at_most_everything(loss: Any) -> None:
+    with pytest.raises(OptionError, match="exit_loss is"):
+        CompileOptions(exit_loss=loss)
+    assert CompileOptions(exit_loss=100).exit_loss == 100
+
+
+def test_an_unknown_exit_rule_and_exits_from_a_single_step_are_refused() -> None:
+    with pytest.raises(OptionError, match="exit_rule is 'soon'"):
+        CompileOptions(exit_rule="soon")
+    with pytest.raises(OptionError, match="T = 1"):
+        CompileOptions(timesteps=1, exit_loss=1.0)
