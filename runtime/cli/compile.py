@@ -6,18 +6,18 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 
 from spikec.compiler.arrays import Array
-from spikec.compiler.errors import CalibrationError, InputError, OptionError, Where
+from spikec.compiler.errors import CalibrationError, InputError
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
-from spikec.runtime.array_files import split_array_name
 from spikec.runtime.cli.console import print_json, print_pairs, progress_bars, remark
+from spikec.runtime.cli.exits import check_exits, exit_facts, exit_rows, labels_of
 from spikec.runtime.cli.options import (
     ArrayName,
     AsJson,
@@ -26,8 +26,7 @@ from spikec.runtime.cli.options import (
     preprocessing,
     sizes,
 )
-from spikec.runtime.inputs import ImageFiles, open_inputs, read_labels
-from spikec.runtime.inspection import exit_text
+from spikec.runtime.inputs import ImageFiles, open_inputs
 from spikec.runtime.output import check_writable
 
 DEFAULT_IMAGES = 256
@@ -119,11 +118,11 @@ def compile_command(
     from spikec.runtime.compile import compile_model
 
     at_least_one(images, "--images")
-    _check_exits(exit_loss, exit_rule, labels)
+    check_exits(exit_loss, exit_rule, labels)
     steps = preprocessing(scale, mean, std, layout, (resize, crop))
     check_writable(output)
     raw, chosen = _calibration(calibration, array, steps, (images or DEFAULT_IMAGES, seed))
-    classes = _labels(labels, calibration, chosen)
+    classes = labels_of(labels, calibration, chosen)
     started = time.monotonic()
     with errors_in(calibration, array), progress_bars("steps") as bars:
         program = compile_model(
@@ -178,27 +177,6 @@ def _calibration(
     return (source[i : i + 1][0][None] for i in range(len(source))), drawn
 
 
-def _check_exits(loss: float | None, rule: str | None, labels: str | None) -> None:
-    """OptionError for an option that says nothing without --exit-loss."""
-    for option, value in (("--exit-rule", rule), ("--labels", labels)):
-        if loss is None and value is not None:
-            problem = f"{option} is given, and without --exit-loss no image leaves early"
-            raise OptionError(problem, hint="add --exit-loss 1.0, or leave it out")
-
-
-def _labels(spec: str | None, inputs: str, drawn: Array | None) -> Array | None:
-    """Labels of the calibration inputs; ``:array`` alone names one in the inputs' file."""
-    if spec is None:
-        return None
-    found = read_labels(split_array_name(inputs)[0] + spec if spec.startswith(":") else spec)
-    if drawn is None:
-        return found
-    if len(found) <= drawn[-1]:
-        problem = f"there are {len(found)} labels, and image {drawn[-1]} of the folder needs one"
-        raise CalibrationError(problem, Where(file=spec))
-    return found[drawn]
-
-
 def _warnings(program: Program) -> list[str]:
     found = json.loads(program.provenance.get("warnings", "[]"))
     return [str(warning) for warning in found]
@@ -225,7 +203,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
                 "populations": len(program.populations),
                 "connections": len(program.connections),
                 "neurons": neurons,
-                "exits": _exits(program),
+                "exits": exit_facts(program),
             }
         )
         return
@@ -237,31 +215,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
             ("largest payload φ", _payloads(program)),
             ("populations", f"{len(program.populations)} with {neurons:,} neurons"),
             ("connections", str(len(program.connections))),
-            *_exit_rows(program),
+            *exit_rows(program),
             ("compiled in", f"{seconds:.1f} s"),
         ]
     )
-
-
-def _exits(program: Program) -> dict[str, Any] | None:
-    """What calibration found of the exit rule; None if there is none."""
-    facts: dict[str, Any] | None = json.loads(program.provenance.get("exits", "null"))
-    return facts
-
-
-def _exit_rows(program: Program) -> list[tuple[str, str]]:
-    facts = _exits(program)
-    if facts is None:
-        return []
-    proof = "" if facts["proven"] else ", unproven"
-    return [
-        ("early exit", exit_text(program.exit_rule)),
-        ("mean time steps", f"{facts['mean_timesteps']:.2f} on {facts['judged_images']} images"),
-        (
-            "accuracy lost",
-            f"{facts['lost_images']} of {facts['judged_images']} images, by {facts['right_by']}; "
-            f"at most {facts['loss_bound_95']:.2f} points (95 % bound), {facts['loss_allowed']:g} "
-            f"allowed{proof}",
-        ),
-        ("exits after steps 1 … T", ", ".join(map(str, facts["histogram"]))),
-    ]
