@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikec.compiler.errors import OptionError
+from spikec.compiler.exit_rule import ExitScore
 from spikec.compiler.populations import Fire
 
 _RANGES = {
@@ -26,6 +27,10 @@ WEIGHT_CALIBRATIONS = ("fit", "none", "gradient")
 THRESHOLD_METHODS = ("mmse", "percentile", "maximum", "balancing")
 DEFAULT_PERCENTILE = 99.9
 THRESHOLD_SCOPES = ("channel", "layer")
+
+FORMULA = "iat"
+EXIT_RULES = (*ExitScore, FORMULA)
+"""A score whose thresholds are searched, or the published formula for the entropy score."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,10 @@ class CompileOptions:
             time; 0: those that all other calibration has.
         potential_calibration: Whether every neuron gets an initial potential of its own; it ties
             the program to the size and position of the calibration images.
+        exit_loss: Points of accuracy that images may lose by leaving before step T, above 0 and
+            up to 100; None: no image leaves early.
+        exit_rule: What decides: "margin", "confidence" or "entropy" with searched thresholds, or
+            "iat", the published formula.
         memory_bytes: Bound on the arrays that calibration holds at once.
     """
 
@@ -76,6 +85,8 @@ class CompileOptions:
     threshold_per: str = "channel"
     threshold_images: int = 0
     potential_calibration: bool = False
+    exit_loss: float | None = None
+    exit_rule: str = "margin"
     memory_bytes: int = 2 * 2**30
 
     def __post_init__(self) -> None:
@@ -89,11 +100,26 @@ class CompileOptions:
         object.__setattr__(self, "fire", firing_rule(self.fire))
         _one_of("weight_calibration", self.weight_calibration, WEIGHT_CALIBRATIONS)
         _check_thresholds(self)
+        self._check_exits()
         if self.windowed and self.fire is Fire.RETRACT:
             raise OptionError(
                 "windowed and retract contradict each other: a window fires once, at its end",
                 hint="leave one of the two out",
             )
+
+    def _check_exits(self) -> None:
+        loss = self.exit_loss
+        if self.exit_rule not in EXIT_RULES:
+            hint = f"give {', '.join(EXIT_RULES[:-1])} or {EXIT_RULES[-1]}"
+            raise OptionError(f"exit_rule is {self.exit_rule!r}", hint=hint)
+        if loss is None:
+            return
+        if isinstance(loss, bool) or not isinstance(loss, int | float) or not 0 < loss <= 100:
+            hint = "give points of accuracy, above 0 and up to 100; 1.0 is one image of a hundred"
+            raise OptionError(f"exit_loss is {loss!r}", hint=hint)
+        if self.timesteps == 1:
+            hint = "give more time steps, or leave exit_loss out"
+            raise OptionError("exit_loss is given, and with T = 1 no step is early", hint=hint)
 
 
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from spikec.compiler.ann import Ann
-from spikec.compiler.arrays import Array, Float32
+from spikec.compiler.arrays import Array, Float32, Int64
 from spikec.compiler.calibration import Calibration, selected_images
+from spikec.compiler.exit_calibration import ExitCalibration
 from spikec.compiler.frontend.load import Loaded
 from spikec.compiler.frontier import images_within_memory
 from spikec.compiler.ir import Graph
@@ -66,12 +67,14 @@ def compile_graph(
     simulate: Simulate,
     *,
     preprocessing: Preprocessing | None = None,
+    labels: Int64 | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Compiled:
     """The line: convert, calibrate, lower."""
     ann = Ann()
     source = loaded.graph.input
     images, stream = selected_images(calibration, source, options)
+    exits = ExitCalibration(loaded.graph, images, labels, options)
     outputs = _outputs_on(images[:_CHECKED_IMAGES], ann)
     graph, first = run_passes(
         loaded.graph, conversion(options), outputs, lambda stage: progress(stage, 0, 1)
@@ -81,7 +84,7 @@ def compile_graph(
     graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
     warnings = (*loaded.warnings, *calibration_warnings(images, chosen, options))
     program = lower(graph, options, preprocessing, provenance(loaded, chosen, options, warnings))
-    return Compiled(program, first + second, warnings)
+    return exits.applied(Compiled(program, first + second, warnings), simulate, ann, progress)
 
 
 def convert(loaded: Loaded, options: CompileOptions) -> Graph:

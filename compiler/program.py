@@ -13,9 +13,16 @@ from spikec.compiler.arrays import freeze_numbers
 from spikec.compiler.bounds import current_bounds
 from spikec.compiler.connections import Connection
 from spikec.compiler.errors import ProgramError, Where
+from spikec.compiler.exit_rule import ExitRule, check_exit_rule
 from spikec.compiler.populations import Input, Population, Readout, Shape
 from spikec.compiler.preprocessing import Preprocessing
-from spikec.compiler.program_description import FORMAT, Description, Plain, canonical, describe
+from spikec.compiler.program_description import (
+    Description,
+    Plain,
+    canonical,
+    describe,
+    format_of,
+)
 from spikec.compiler.program_structure import check_preprocessing, check_structure
 from spikec.compiler.tensor_file import write_tensors
 
@@ -61,6 +68,7 @@ class Program:
         target: Name of the chip that it was compiled for; empty for none.
         tail: Host operators behind the read-out.
         preprocessing: How raw inputs become the model's inputs; None: they already are.
+        exit_rule: When images may leave before step T; None: all take T steps.
         provenance: Where the program comes from; no part of the digest.
 
     Raises:
@@ -75,6 +83,7 @@ class Program:
     target: str = ""
     tail: tuple[TailOp, ...] = ()
     preprocessing: Preprocessing | None = None
+    exit_rule: ExitRule | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,6 +97,7 @@ class Program:
             raise ProgramError("target and provenance must be text")
         check_structure(self)
         check_preprocessing(self.preprocessing)
+        check_exit_rule(self.exit_rule, self.readout, self.timesteps)
         current_bounds(self)
 
     @property
@@ -119,7 +129,7 @@ class Program:
         description = self._description
         provenance: Plain = dict(self.provenance)
         document: Plain = {
-            "format": FORMAT,
+            "format": format_of(description.values),
             "digest": description.digest,
             "checksum": hashlib.sha256(canonical(provenance).encode()).hexdigest(),
             "program": description.values,
@@ -129,7 +139,9 @@ class Program:
 
     @property
     def _description(self) -> Description:
-        names = ("timesteps", "membrane_bits", "target", "tail", "preprocessing")
+        names = ["timesteps", "membrane_bits", "target", "tail", "preprocessing"]
+        if self.exit_rule is not None:  # programs without one keep the digest that they always had
+            names.append("exit_rule")
         return describe(self, {name: getattr(self, name) for name in names})
 
     def population(self, name: str) -> Population:

@@ -24,8 +24,8 @@ from spikec.compiler.connections import (
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Population, Readout
 from spikec.compiler.structure import Structure
 
-FORMAT = 1
-"""Version of the file format; a reader refuses newer ones."""
+FORMAT = 2
+"""Newest version of the file format; a reader refuses newer ones. 2 adds exit rules."""
 
 POPULATIONS = {"input": Input, "adafire": AdaFire, "max_pool": MaxPool, "readout": Readout}
 FACTORS = {
@@ -62,6 +62,11 @@ class Description:
             sha.update(canonical([name, array.dtype.str, list(array.shape)]).encode())
             sha.update(np.ascontiguousarray(array).tobytes())
         return sha.hexdigest()
+
+
+def format_of(values: Mapping[str, Plain]) -> int:
+    """The oldest version of the file format that can say this, so that old readers read it."""
+    return 2 if "exit_rule" in values else 1
 
 
 def canonical(value: Plain) -> str:

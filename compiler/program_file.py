@@ -12,6 +12,7 @@ from typing import Any
 from spikec.compiler.arrays import Array
 from spikec.compiler.connections import Connection
 from spikec.compiler.errors import CompileError, ProgramFileError, Where
+from spikec.compiler.exit_rule import ExitRule
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program, TailOp
 from spikec.compiler.program_description import (
@@ -20,6 +21,7 @@ from spikec.compiler.program_description import (
     POPULATIONS,
     Description,
     canonical,
+    format_of,
 )
 from spikec.compiler.tensor_file import read_tensors
 
@@ -68,6 +70,9 @@ def _program(arrays: dict[str, Array], text: str) -> Program:
         raise ProgramFileError(problem, hint="install a newer spikec")
     if set(document) != FIELDS:
         raise ProgramFileError(f"damaged: its fields are {sorted(document)}", hint=HINT)
+    if version != (own := format_of(document["program"])):
+        problem = f"damaged: its format is {version}, its contents are of format {own}"
+        raise ProgramFileError(problem, hint=HINT)
     _check("digest", Description(document["program"], arrays).digest, document["digest"])
     provenance = document["provenance"]
     seal = hashlib.sha256(canonical(provenance).encode()).hexdigest()
@@ -94,7 +99,7 @@ def _rebuilt(
         owned[owner][field] = array
     settings = {name: _tupled(value) for name, value in values.items()}
     chosen = values["preprocessing"]
-    parts = {
+    parts: dict[str, Any] = {
         "populations": tuple(
             _made(POPULATIONS, record, owned[record["name"]]) for record in values["populations"]
         ),
@@ -105,6 +110,8 @@ def _rebuilt(
         "tail": tuple(TailOp(**_tupled(record)) for record in values["tail"]),
         "preprocessing": None if chosen is None else Preprocessing(**_tupled(chosen)),
     }
+    if "exit_rule" in settings:
+        parts["exit_rule"] = ExitRule(**settings["exit_rule"])
     return Program(**(settings | parts), provenance=provenance)
 
 

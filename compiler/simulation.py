@@ -1,4 +1,4 @@
-"""Simulate: the two verbs by which calibrating passes ask for integer spikes.
+"""Simulate: the verbs by which calibrating passes ask for integer spikes.
 
 The compiler knows no backend; whoever calls it plugs one in. Arrays have the axes
 (steps, images, *population shape); a leading axis of length 1 stands for T equal steps.
@@ -13,6 +13,7 @@ from typing import Protocol
 from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.connections import Connection
 from spikec.compiler.populations import AdaFire, MaxPool, Population
+from spikec.compiler.program import Program
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class Fired:
 
 
 class Simulate(Protocol):
-    """Integer spikes of single populations, exactly as a whole run would give them."""
+    """Integer spikes of single populations, exactly as a whole run would give them; whole runs."""
 
     def currents(
         self, sink: Population, connections: Sequence[Connection], spikes: Mapping[str, Array]
@@ -52,4 +53,16 @@ class Simulate(Protocol):
         self, population: AdaFire | MaxPool, current: Array, timesteps: int, vmax: int
     ) -> Fired:
         """Spikes of ``population`` under ``current``, (T or 1, images, *shape or counters)."""
+        ...
+
+    def readouts(self, program: Program, inputs: Array) -> Int64:
+        """Potentials of the read-out after every step of a whole run.
+
+        Args:
+            program: Any.
+            inputs: Quantised inputs, (images, *input shape).
+
+        Returns:
+            int64, (T, images, *read-out shape).
+        """
         ...

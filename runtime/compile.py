@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from spikec.compiler.errors import (
     CalibrationError,
     CompileError,
     InputError,
+    OptionError,
     ShapeError,
     UnsupportedModelError,
     Where,
@@ -28,6 +29,7 @@ from spikec.compiler.pipeline import Progress, compile_graph, convert
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.compiler.report import Compiled
+from spikec.runtime.inputs import checked_labels
 from spikec.runtime.preprocess import preprocess
 
 _BATCH = 64
@@ -56,6 +58,9 @@ def compile_model(
     threshold_percentile: float = 99.9,
     threshold_per: str = "channel",
     potential_calibration: bool = False,
+    exit_loss: float | None = None,
+    exit_rule: str = "margin",
+    labels: Array | Sequence[int] | None = None,
     progress: Progress = _silent,
     **widths: int,
 ) -> Program:
@@ -80,6 +85,10 @@ def compile_model(
         threshold_percentile: For "percentile".
         threshold_per: "channel" or "layer".
         potential_calibration: Whether every neuron gets an initial potential of its own.
+        exit_loss: Points of accuracy that images may lose by leaving before step T; None: none
+            leaves early. A loss of 1 point takes 600 calibration images to prove.
+        exit_rule: "margin", "confidence", "entropy", or "iat", the published formula.
+        labels: Class of each calibration input, by which lost images are told; else by the ANN.
         progress: Told of (stage, steps done, steps in all).
         **widths: ``weight_bits``, ``input_bits``, ``membrane_bits``, ``bias_rounds``,
             ``threshold_images``, ``memory_bytes`` as in CompileOptions.
@@ -103,6 +112,8 @@ def compile_model(
         threshold_percentile=threshold_percentile,
         threshold_per=threshold_per,
         potential_calibration=potential_calibration,
+        exit_loss=exit_loss,
+        exit_rule=exit_rule,
         **widths,
     )
     return compiled(
@@ -112,6 +123,7 @@ def compile_model(
         preprocessing=preprocessing,
         input_shape=input_shape,
         simplify=simplify,
+        labels=labels,
         progress=progress,
     ).program
 
@@ -124,10 +136,12 @@ def compiled(
     preprocessing: Preprocessing | None = None,
     input_shape: tuple[int, ...] | None = None,
     simplify: bool = True,
+    labels: Array | Sequence[int] | None = None,
     progress: Progress = _silent,
 ) -> Compiled:
     """The program of a model with the records of all passes and every warning."""
     name = _file_name(model)
+    classes = None if labels is None else _labels_used(labels, calibration, options)
     try:
         if preprocessing is not None:
             calibration = _preprocessed(calibration, preprocessing, options)
@@ -141,6 +155,7 @@ def compiled(
             options,
             SimulatorBackend(),
             preprocessing=preprocessing,
+            labels=classes,
             progress=progress,
         )
     except (CalibrationError, InputError):  # of the calibration inputs, not of the model's file
@@ -216,6 +231,20 @@ def _preprocessed(
             calibration, drawn(len(calibration), count, options.seed), preprocessing
         )
     return (preprocess(batch, preprocessing) for batch in calibration)
+
+
+def _labels_used(
+    labels: Array | Sequence[int], calibration: Array | Iterable[Array], options: CompileOptions
+) -> Int64:
+    """Labels of the calibration images that are used, in the order in which they are used."""
+    if options.exit_loss is None:
+        problem = "labels of calibration images are given, and nothing asks for them"
+        raise OptionError(problem, hint="leave them out, or give exit_loss")
+    count = options.calibration_images
+    if not isinstance(calibration, np.ndarray) or not calibration.ndim:
+        return checked_labels(labels)[:count]
+    checked = checked_labels(labels, len(calibration))
+    return checked[drawn(len(calibration), count, options.seed)]
 
 
 def _shape_of(calibration: Array | Iterable[Array]) -> tuple[int, ...] | None:

@@ -12,6 +12,7 @@ from spikec.backends.base import BackendRun, ConnectionCounts
 from spikec.compiler.arrays import Int64
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Population, Readout
 from spikec.compiler.program import Program
+from spikec.runtime.exits import whole_runs
 
 FIRING = ("adafire", "max_pool")
 """Kinds of population that emit spikes; the input emits pixels, the read-out nothing."""
@@ -39,6 +40,7 @@ class LayerCounts:
         unary_zero: The part of ``unary`` on zero weights.
         analog: Synaptic operations on input payloads, one per event and synapse.
         analog_zero: The part of ``analog`` on zero weights.
+        image_steps: Steps that were run, summed over images; None: T for each.
     """
 
     name: str
@@ -54,6 +56,12 @@ class LayerCounts:
     unary_zero: Int64
     analog: Int64
     analog_zero: Int64
+    image_steps: int | None = None
+
+    @property
+    def steps_run(self) -> int:
+        """Steps summed over images: T for each, or fewer where images left early."""
+        return self.timesteps * self.images if self.image_steps is None else self.image_steps
 
     @property
     def timesteps(self) -> int:
@@ -62,13 +70,13 @@ class LayerCounts:
 
     @property
     def neuron_updates(self) -> int:
-        """Neurons × T × images; 0 for the input population, which holds no state."""
-        return 0 if self.kind == "input" else self.neurons * self.timesteps * self.images
+        """Neurons × steps, summed over images; 0 for the input population, which holds no state."""
+        return 0 if self.kind == "input" else self.neurons * self.steps_run
 
     @property
     def firing_rate(self) -> float:
         """Spikes per neuron and step."""
-        return float(self.spikes.sum()) / (self.neurons * self.timesteps * self.images)
+        return float(self.spikes.sum()) / (self.neurons * self.steps_run)
 
     def summed(self) -> LayerCounts:
         """Summed over images: arrays (1, T)."""
@@ -83,14 +91,22 @@ class LayerCounts:
         rows: dict[str, Any] = {
             name: np.concatenate([getattr(p, name) for p in parts]) for name in _ARRAYS
         }
-        return replace(self, images=sum(p.images for p in parts), **rows)
+        return replace(self, **_sizes(parts), **rows)
 
     def plus(self, other: LayerCounts) -> LayerCounts:
         """The sum with counts of the same layer over other images; both summed already."""
         sums: dict[str, Any] = {
             name: getattr(self, name) + getattr(other, name) for name in _ARRAYS
         }
-        return replace(self, images=self.images + other.images, **sums)
+        return replace(self, **_sizes((self, other)), **sums)
+
+
+def _sizes(parts: Sequence[LayerCounts]) -> dict[str, Any]:
+    early = any(part.image_steps is not None for part in parts)
+    return {
+        "images": sum(part.images for part in parts),
+        "image_steps": sum(part.steps_run for part in parts) if early else None,
+    }
 
 
 def mean_firing_rate(layers: Sequence[LayerCounts]) -> float:
@@ -103,16 +119,26 @@ def mean_firing_rate(layers: Sequence[LayerCounts]) -> float:
 _ARRAYS = tuple(field.name for field in fields(LayerCounts) if field.type == "Int64")
 
 
-def layer_counts(program: Program, run: BackendRun) -> tuple[LayerCounts, ...]:
-    """Counts of every layer of a backend's run, in the program's order of populations."""
+def layer_counts(
+    program: Program, run: BackendRun, exits: Int64 | None = None
+) -> tuple[LayerCounts, ...]:
+    """Counts of every layer of a backend's run, in the program's order of populations.
+
+    Args:
+        program: What was run.
+        run: What the backend counted, nothing behind the exits.
+        exits: The step after which each image left, (images,); None: T.
+    """
     shape = run.readout.shape[:2]
+    whole = whole_runs(program).updated
+    steps = None if exits is None else int(exits.sum())
     source = program.input.name
     into: dict[str, list[tuple[bool, ConnectionCounts]]] = {}
     for connection, counts in zip(program.connections, run.connections, strict=True):
         into.setdefault(connection.sink, []).append((connection.source == source, counts))
+    layers = (_layer(p, run, into.get(p.name, []), shape) for p in program.populations)
     return tuple(
-        _layer(population, run, into.get(population.name, []), shape)
-        for population in program.populations
+        layer if layer.name in whole else replace(layer, image_steps=steps) for layer in layers
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float32, Int64, Integers
+from spikec.compiler.encoding import input_integers
 from spikec.compiler.errors import InputError, Where
 from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program, TailOp
@@ -38,9 +39,7 @@ def model_inputs(program: Program, raw: Raw, first: int = 0) -> Float32:
 
 
 def quantise(program: Program, inputs: Array) -> Integers:
-    """Input integers q = clip(round((gain·x + offset) / scale), ±(2^(bits−1) − 1)).
-
-    Computed in float64; halves round to the even integer (NumPy's ``rint``).
+    """Input integers of what the model reads; see ``input_integers``.
 
     Args:
         program: Its input population says gain, offset, scale and bits.
@@ -48,18 +47,9 @@ def quantise(program: Program, inputs: Array) -> Integers:
 
     Returns:
         int8 for up to 8 bits, else int16; shape of ``inputs``.
-
-    Source: semantics.md, population "input".
     """
     _check(program, inputs)
-    population = program.input
-    limit = 2 ** (population.bits - 1) - 1
-    real = np.asarray(inputs, np.float64) * population.gain
-    real += population.offset
-    real /= population.scale
-    np.rint(real, out=real)
-    np.clip(real, -limit, limit, out=real)
-    return real.astype(np.int8 if population.bits <= 8 else np.int16)
+    return input_integers(program.input, inputs)
 
 
 def decode(program: Program, potentials: Int64, step: int) -> Float32:

@@ -17,12 +17,12 @@ from spikec.compiler.errors import CompileError, InputError, OptionError, Where
 from spikec.compiler.program import Program
 from spikec.runtime.cost_tables import CostTable
 from spikec.runtime.counts import LayerCounts, layer_counts
-from spikec.runtime.encode import class_scores, decode_steps, model_inputs
+from spikec.runtime.encode import class_scores, model_inputs
 from spikec.runtime.energy import energy_profiles
 from spikec.runtime.inputs import Source, checked_labels
 from spikec.runtime.preprocess import Raw
 from spikec.runtime.report import Report
-from spikec.runtime.session import Progress, Session, batch_size_for
+from spikec.runtime.session import Progress, Session, batch_size_for, outputs_by_step
 
 if TYPE_CHECKING:
     from spikec.compiler.frontend.model_file import ModelLike
@@ -44,6 +44,7 @@ def evaluate(
     batch_size: int | None = None,
     progress: Progress | None = None,
     cost_tables: Sequence[CostTable] = (),
+    exit: bool = True,  # noqa: A002
 ) -> Report:
     """Accuracy, agreement, counts and energy of a program on a data set.
 
@@ -59,6 +60,8 @@ def evaluate(
         batch_size: Images per batch; by default as many as 256 MiB hold.
         progress: Called with the number of images finished and of all images.
         cost_tables: For the energy estimates; those that come with spikec if none is given.
+        exit: Whether images leave early where the program has an exit rule. What is counted is
+            then what was spent up to each image's exit, and an image that has left keeps its class.
 
     Raises:
         InputError: Inputs or labels do not fit the program or each other.
@@ -69,7 +72,10 @@ def evaluate(
         raise OptionError(f"batch size is {batch_size}", hint="use 1 or more")
     if len(inputs) == 0:
         raise InputError("there are no images", Where(program.input.name))
-    scorer = _Scorer(program, _checked(program, inputs, labels), _classifier(program, ann))
+    early = exit and program.exit_rule is not None
+    scorer = _Scorer(
+        program, _checked(program, inputs, labels), _classifier(program, ann), early=early
+    )
     session = Session(program, backend)
     size = batch_size or batch_size_for(program)
     for start in range(0, len(inputs), size):
@@ -87,29 +93,35 @@ class _Scorer:
         program: What is run.
         labels: All labels, or None.
         ann: Classifies by the ANN, or None.
+        early: Whether images leave early.
         images: Number seen.
         right: Correct images after each step, (T,).
         top5: Images whose label is among the five highest scores after T steps.
         ann_right: Images that the ANN gets right.
         agreed: Images on which both predict the same class.
         layers: Counts summed over images.
+        left: Images that left after each step, (T,), if they leave early.
     """
 
     program: Program
     labels: Int64 | None
     ann: Classify | None
+    early: bool = False
     images: int = 0
     right: Int64 = field(default_factory=lambda: np.zeros(1, np.int64))
     top5: int = 0
     ann_right: int = 0
     agreed: int = 0
     layers: tuple[LayerCounts, ...] = ()
+    left: Int64 = field(default_factory=lambda: np.zeros(1, np.int64))
 
     def take(self, session: Session, raw: Raw) -> None:
         """Run one batch and add it to the sums."""
         inputs = model_inputs(self.program, raw, self.images)
-        run = session.run_model_inputs(inputs)
-        batch = tuple(layer.summed() for layer in layer_counts(self.program, run))
+        run, exits = session.run_model_inputs(inputs, exit=self.early)
+        if exits is not None:
+            self.left = self.left + np.bincount(exits, minlength=self.program.timesteps + 1)[1:]
+        batch = tuple(layer.summed() for layer in layer_counts(self.program, run, exits))
         self.layers = (
             tuple(a.plus(b) for a, b in zip(self.layers, batch, strict=True))
             if self.layers
@@ -118,7 +130,7 @@ class _Scorer:
         labels = None
         if self.labels is not None:
             labels = self.labels[self.images : self.images + len(inputs)]
-        scores = class_scores(self.program, decode_steps(self.program, run.readout))
+        scores = class_scores(self.program, outputs_by_step(self.program, run, exits))
         if scores is not None:
             self._score(scores, labels, inputs)
         self.images += len(inputs)
@@ -237,4 +249,5 @@ def _report(
         accuracy_by_step=tuple((scorer.right / images).tolist()) if labelled else (),
         layers=scorer.layers,
         energy=energy_profiles(program, scorer.layers, cost_tables),
+        exit_histogram=tuple(scorer.left.tolist()) if scorer.early else (),
     )

@@ -7,6 +7,7 @@ import math
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.connections import Connection
+from spikec.compiler.exit_rule import ExitRule
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Population, Readout
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
@@ -18,6 +19,7 @@ from spikec.runtime.tables import Row, quantity
 POPULATION_HEADER: Row = ("population", "kind", "fire", "shape", "neurons", "φ", "bits")
 PARAMETER_HEADER: Row = ("population", "θ", "b", "v0", "scale")
 CONNECTION_HEADER: Row = ("connection", "factors", "weights", "zero", "e", "MACs")
+EXITS_SHOWN = 8
 LEGEND = (
     "bits: of an ANN's activation with as many levels as a population has spike counts; θ "
     "threshold, b bias, v0 initial membrane, from the smallest to the largest; scale: real value "
@@ -34,6 +36,7 @@ def program_dict(program: Program) -> dict[str, Json]:
         "target": program.target,
         "tail": [op.op for op in program.tail],
         "preprocessing": _preprocessing(program),
+        "exit_rule": _exit_rule(program.exit_rule),
         "provenance": dict(program.provenance),
         "populations": [_population(program, p) for p in program.populations],
         "connections": [_connection(program, c) for c in program.connections],
@@ -54,10 +57,32 @@ def head_rows(program: Program) -> list[Row]:
         ("MACs of the ANN", quantity(macs)),
         ("tail", ", ".join(op.op for op in program.tail) or "none"),
         ("preprocessing", _steps(program.preprocessing)),
+        ("exit rule", exit_text(program.exit_rule)),
     ]
     return rows + [
         (name.replace("_", " "), _plain(value)) for name, value in program.provenance.items()
     ]
+
+
+def exit_text(rule: ExitRule | None) -> str:
+    """A rule in words: its score, and its thresholds from the first step to the last."""
+    if rule is None:
+        return "none"
+    if not rule.steps:
+        return f"{rule.score}, at no step"
+    found = {t: rule.thresholds[t - 1] for t in rule.steps}
+    thresholds = [
+        f"{alpha:,} at {t}" if isinstance(alpha, int) else f"{alpha:.6g} at {t}"
+        for t, alpha in found.items()
+    ]
+    shown = thresholds if len(thresholds) <= EXITS_SHOWN else [thresholds[0], "…", thresholds[-1]]
+    return f"{rule.score} above {', '.join(shown)}"
+
+
+def _exit_rule(rule: ExitRule | None) -> Json:
+    if rule is None:
+        return None
+    return {"score": str(rule.score), "thresholds": list(rule.thresholds)}
 
 
 def _steps(preprocessing: Preprocessing | None) -> str:

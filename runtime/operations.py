@@ -21,7 +21,7 @@ class Operation(StrEnum):
     FIRST_LAYER_MACS = "first_layer_macs"
     """The part of them that reads the input: dense, once per image."""
     FIRST_LAYER_MACS_EVERY_STEP = "first_layer_macs_every_step"
-    """The same, T times."""
+    """The same at every step that an image takes: T times, or fewer with an early exit."""
     ANALOG_EVENTS = "analog_events"
     """Counted weight × pixel products of non-zero input payloads, in all T steps."""
     ANALOG_EVENTS_ONCE = "analog_events_once"
@@ -31,7 +31,7 @@ class Operation(StrEnum):
     UNARY = "unary"
     """Counted synaptic operations on spikes: |n| accumulates per event and synapse."""
     NEURON_UPDATES = "neuron_updates"
-    """Neurons × T."""
+    """Neurons × T, or × the steps that an image takes."""
     ACTIVE_UPDATES = "active_updates"
     """The part of them that fired."""
     IDLE_UPDATES = "idle_updates"
@@ -133,7 +133,7 @@ def _of_layer(program: Program, layer: LayerCounts) -> LayerOperations:
         {
             Operation.ANN_MACS: float(sum(m.number for m in macs)),
             Operation.FIRST_LAYER_MACS: float(first),
-            Operation.FIRST_LAYER_MACS_EVERY_STEP: float(first * program.timesteps),
+            Operation.FIRST_LAYER_MACS_EVERY_STEP: float(first * layer.steps_run / layer.images),
             **{name: float(total) / layer.images for name, total in per_image.items()},
         },
     )

@@ -21,14 +21,15 @@ class Report:
         timesteps: T.
         digest: Of the program: equal digests mean equal runs.
         backend: Name of the backend.
-        accuracy: Share of images whose highest score is their label's, after T steps; None
-            without labels.
+        accuracy: Share of images whose highest score is their label's, after T steps or where
+            they leave; None without labels.
         top5: Share whose label is among the five highest; None for fewer than 6 classes.
         ann_accuracy: Accuracy of the ANN on the same inputs; None without ANN or labels.
         agreement: Share of images on which program and ANN predict the same class.
         accuracy_by_step: Accuracy after steps 1…T; empty without labels.
         layers: Counts per layer, summed over images.
         energy: Estimates by each cost table.
+        exit_histogram: Images that left after steps 1…T; empty if none may leave early.
     """
 
     images: int
@@ -42,6 +43,14 @@ class Report:
     accuracy_by_step: tuple[float, ...]
     layers: tuple[LayerCounts, ...]
     energy: tuple[EnergyProfile, ...]
+    exit_histogram: tuple[int, ...] = ()
+
+    @property
+    def mean_timesteps(self) -> float:
+        """Mean step after which images left; T if none may leave early."""
+        if not self.exit_histogram:
+            return float(self.timesteps)
+        return sum(t * left for t, left in enumerate(self.exit_histogram, 1)) / self.images
 
     @property
     def accuracy_error(self) -> float | None:
@@ -60,6 +69,8 @@ class Report:
         return {
             "images": self.images,
             "timesteps": self.timesteps,
+            "mean_timesteps": self.mean_timesteps,
+            "exit_histogram": list(self.exit_histogram),
             "digest": self.digest,
             "backend": self.backend,
             "accuracy": self.accuracy,

@@ -14,6 +14,7 @@ from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program
 from spikec.runtime.counts import LayerCounts, layer_counts
 from spikec.runtime.encode import class_scores, decode_steps, model_inputs, quantise, tail
+from spikec.runtime.exits import held, run_until_exit
 from spikec.runtime.inputs import Source
 
 BACKENDS = ("simulator", "reference", "lava")
@@ -41,6 +42,9 @@ class Run:
         spikes: Payloads of the recorded populations, (images, T, *shape).
         membranes: Membrane potentials of the recorded adafire populations, int32,
             (images, T, *shape), after each step.
+        exits: The step after which each image left, int64, (images,); None if all took T steps.
+            Behind it outputs stay as they are, and counts, spikes and membranes are 0, but for
+            what windowed populations spend.
     """
 
     outputs: Float32
@@ -50,6 +54,7 @@ class Run:
     counts: Mapping[str, LayerCounts]
     spikes: Mapping[str, Array]
     membranes: Mapping[str, Array]
+    exits: Int64 | None = None
 
 
 class Session:
@@ -69,14 +74,21 @@ class Session:
         self.backend: Backend = backend_named(backend) if isinstance(backend, str) else backend
 
     def run(
-        self, inputs: Source, record: Collection[str] = (), progress: Progress | None = None
+        self,
+        inputs: Source,
+        record: Collection[str] = (),
+        progress: Progress | None = None,
+        *,
+        exit: bool = True,  # noqa: A002
     ) -> Run:
-        """Run all T steps for all inputs, in batches of bounded memory.
+        """Run all inputs, in batches of bounded memory.
 
         Args:
             inputs: Raw inputs where the program stores preprocessing, else what the model reads.
             record: Names of populations whose spikes and membranes are returned.
             progress: Told of finished images.
+            exit: Whether images leave early where the program has an exit rule; otherwise all
+                take T steps.
 
         Raises:
             InputError: Inputs that do not fit the program.
@@ -87,14 +99,23 @@ class Session:
         runs = []
         for start in range(0, max(1, len(inputs)), size):
             batch = model_inputs(self.program, inputs[start : start + size], start)
-            runs.append(self.run_model_inputs(batch, recorded))
+            runs.append(self.run_model_inputs(batch, recorded, exit=exit))
             if progress is not None:
                 progress(min(start + size, len(inputs)), len(inputs))
         return self._decoded(runs)
 
-    def run_model_inputs(self, inputs: Array, record: frozenset[str] = frozenset()) -> BackendRun:
-        """The backend's integers for one batch of what the model reads."""
-        return self.backend.run(self.program, quantise(self.program, inputs), record=record)
+    def run_model_inputs(
+        self,
+        inputs: Array,
+        record: frozenset[str] = frozenset(),
+        *,
+        exit: bool = True,  # noqa: A002
+    ) -> tuple[BackendRun, Int64 | None]:
+        """The backend's integers for one batch of what the model reads, and its exits if any."""
+        integers = quantise(self.program, inputs)
+        if exit and self.program.exit_rule is not None:
+            return run_until_exit(self.backend, self.program, integers, record)
+        return self.backend.run(self.program, integers, record=record), None
 
     def _checked_names(self, record: Collection[str]) -> frozenset[str]:
         names = [population.name for population in self.program.populations]
@@ -107,10 +128,12 @@ class Session:
             )
         return frozenset(wanted)
 
-    def _decoded(self, runs: Sequence[BackendRun]) -> Run:
-        by_step = np.concatenate([decode_steps(self.program, run.readout) for run in runs])
+    def _decoded(self, parts: Sequence[tuple[BackendRun, Int64 | None]]) -> Run:
+        runs = [run for run, _ in parts]
+        exits = [steps for _, steps in parts if steps is not None]
+        by_step = np.concatenate([outputs_by_step(self.program, *part) for part in parts])
         outputs = by_step[:, -1]
-        counts = [layer_counts(self.program, run) for run in runs]
+        counts = [layer_counts(self.program, *part) for part in parts]
         return Run(
             outputs=outputs,
             outputs_by_step=by_step,
@@ -119,6 +142,7 @@ class Session:
             counts={layers[0].name: _joined(layers) for layers in zip(*counts, strict=True)},
             spikes=_concatenated([run.spikes for run in runs]),
             membranes=_concatenated([run.membranes for run in runs]),
+            exits=np.concatenate(exits) if exits else None,
         )
 
 
@@ -127,6 +151,8 @@ def run(
     inputs: Source,
     backend: str | Backend = "simulator",
     record: Collection[str] = (),
+    *,
+    exit: bool = True,  # noqa: A002
 ) -> Run:
     """Run a program on inputs; see Session.run.
 
@@ -136,8 +162,15 @@ def run(
             the model's input layout.
         backend: "simulator", "reference", "lava", or a backend.
         record: Names of populations whose spikes and membranes are returned.
+        exit: Whether images leave early where the program has an exit rule.
     """
-    return Session(program, backend).run(inputs, record)
+    return Session(program, backend).run(inputs, record, exit=exit)
+
+
+def outputs_by_step(program: Program, run: BackendRun, exits: Int64 | None = None) -> Float32:
+    """Mean outputs after every step, float32 (images, T, …); behind an exit that of the exit."""
+    by_step = decode_steps(program, run.readout)
+    return by_step if exits is None else held(by_step, exits)
 
 
 def predictions(program: Program, outputs: Array) -> Int64 | None:

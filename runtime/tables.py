@@ -37,6 +37,9 @@ TERM_HEADER: Row = ("estimate", "term", "operations", "energy")
 def summary_rows(report: Report) -> list[Row]:
     """(what, value) lines of the head of a report."""
     rows: list[Row] = [("images", f"{report.images:,}"), ("time steps T", str(report.timesteps))]
+    if report.exit_histogram:
+        saved = 1 - report.mean_timesteps / report.timesteps
+        rows.append(("mean time steps", f"{report.mean_timesteps:.2f}, {_percent(saved)} fewer"))
     if report.accuracy is not None:
         error = f"± {100 * (report.accuracy_error or 0.0):.2f} (one standard error)"
         rows.append(("accuracy", f"{_percent(report.accuracy)} {error}"))
@@ -59,18 +62,36 @@ def summary_rows(report: Report) -> list[Row]:
 
 def step_rows(report: Report) -> list[Row]:
     """(steps, accuracy in percent after each of them), eight steps in a row."""
-    stride = math.ceil(report.timesteps / STEPS_SHOWN)
+    steps = _steps_shown(report.timesteps)
+    return _in_rows(steps, [f"{100 * report.accuracy_by_step[t - 1]:.2f}" for t in steps])
+
+
+def exit_rows(report: Report) -> list[Row]:
+    """(steps, images that left after each of them), eight steps in a row.
+
+    Where not every step is shown, images stand at the first shown step that is not before theirs.
+    """
+    steps = _steps_shown(report.timesteps)
+    left = report.exit_histogram
+    spans = zip([0, *steps], steps, strict=False)
+    return _in_rows(steps, [f"{sum(left[before:step]):,}" for before, step in spans])
+
+
+def _steps_shown(timesteps: int) -> list[int]:
+    stride = math.ceil(timesteps / STEPS_SHOWN)
     # Counted from the last step, which is the result.
-    steps = [t for t in range(1, report.timesteps + 1) if (report.timesteps - t) % stride == 0]
-    rows = [steps[i : i + STEPS_IN_A_ROW] for i in range(0, len(steps), STEPS_IN_A_ROW)]
-    return [
-        (
-            f"t = {row[0]}" if len(row) == 1 else f"t = {row[0]} … {row[-1]}",
-            *(f"{100 * report.accuracy_by_step[t - 1]:.2f}" for t in row),
-            *[""] * (min(len(steps), STEPS_IN_A_ROW) - len(row)),
-        )
-        for row in rows
-    ]
+    return [t for t in range(1, timesteps + 1) if (timesteps - t) % stride == 0]
+
+
+def _in_rows(steps: Sequence[int], cells: Sequence[str]) -> list[Row]:
+    width = min(len(steps), STEPS_IN_A_ROW)
+    rows = []
+    for first in range(0, len(steps), STEPS_IN_A_ROW):
+        row = steps[first : first + STEPS_IN_A_ROW]
+        name = f"t = {row[0]}" if len(row) == 1 else f"t = {row[0]} … {row[-1]}"
+        blank = [""] * (width - len(row))
+        rows.append((name, *cells[first : first + STEPS_IN_A_ROW], *blank))
+    return rows
 
 
 def layer_rows(layers: Sequence[LayerCounts], *, details: bool = False) -> list[Row]:

@@ -31,9 +31,9 @@ from source_tree import (
 # A compiler module imports only from its own line and the lines above it.
 COMPILER_LAYERS = (
     ("errors", "arrays", "tensor_file"),
-    ("preprocessing", "populations", "connections"),
+    ("preprocessing", "populations", "connections", "exit_rule"),
     ("options",),
-    ("fixed_point", "ir"),
+    ("fixed_point", "encoding", "ir"),
     ("structure", "geometry", "bounds", "program_structure", "program_description"),
     ("program",),
     ("program_file", "simulation"),
@@ -51,6 +51,7 @@ COMPILER_LAYERS = (
     ("invariants",),
     ("passes",),
     ("report",),
+    ("exit_ladder", "exit_calibration"),
     ("pipeline",),
 )
 BACKENDS_MAY_IMPORT = {

@@ -74,6 +74,10 @@ class ReferenceBackend:
             },
         )
 
+    def readouts(self, program: Program, inputs: Array) -> Int64:
+        """Read-out potentials of a whole run; see Simulate.readouts."""
+        return np.moveaxis(self.run(program, inputs).readout, 1, 0)
+
     def currents(
         self, sink: Population, connections: Sequence[Connection], spikes: Mapping[str, Array]
     ) -> Array:

@@ -6,13 +6,15 @@ import warnings
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
+import numpy as np
+
 from spikec.backends.base import BackendRun, Progress, checked_inputs
 from spikec.backends.simulator.dense.engine import DenseEngine
 from spikec.backends.simulator.events.engine import EventEngine
 from spikec.backends.simulator.events.machine import Level, MachineCodeError
 from spikec.backends.simulator.session import CheckedSession, Session, SlicedSession
 from spikec.backends.simulator.threads import processors
-from spikec.compiler.arrays import Array
+from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.connections import Connection
 from spikec.compiler.errors import OptionError
 from spikec.compiler.populations import AdaFire, MaxPool, Population
@@ -96,6 +98,10 @@ class SimulatorBackend:
         else:
             session = SlicedSession(self._dense.run(program, inputs))
         return CheckedSession(session, program)
+
+    def readouts(self, program: Program, inputs: Array) -> Int64:
+        """Read-out potentials of a whole run; see Simulate.readouts."""
+        return np.moveaxis(self.run(program, inputs).readout, 1, 0)
 
     def currents(
         self, sink: Population, connections: Sequence[Connection], spikes: Mapping[str, Array]

@@ -17,6 +17,7 @@ from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.runtime.cli.console import print_json, print_pairs, progress_bars, remark
+from spikec.runtime.cli.exits import check_exits, exit_facts, exit_rows, labels_of
 from spikec.runtime.cli.options import (
     ArrayName,
     AsJson,
@@ -75,6 +76,20 @@ def compile_command(
         bool,
         typer.Option("--calibrate-potentials", help="An initial potential for every neuron."),
     ] = False,
+    exit_loss: Annotated[
+        float | None,
+        typer.Option(metavar="POINTS", help="Accuracy that images may lose by leaving early."),
+    ] = None,
+    exit_rule: Annotated[
+        str | None,
+        typer.Option(metavar="RULE", help="margin (the default), confidence, entropy or iat."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE[:ARRAY]", help="Classes of the calibration inputs, for --exit-loss."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the choice of calibration images.")] = 0,
     images: Annotated[
         int | None, typer.Option(metavar="N", help="Calibration images used at most.")
@@ -109,6 +124,7 @@ def compile_command(
     \b
     spikec compile net.onnx --calibration calib.npy -o net.spikec -T 8 --phi 4
     spikec compile net.onnx --calibration calib.npy -o net.spikec -T 16 --windowed
+    spikec compile net.onnx --calibration calib.npy -o net.spikec --exit-loss 1.0 --images 600
     spikec compile net.onnx --calibration data.npz:x -o net.spikec \\
         --layout hw --scale 1/255
     spikec compile net.onnx --calibration photos/ -o net.spikec \\
@@ -118,10 +134,12 @@ def compile_command(
     from spikec.runtime.compile import compile_model
 
     at_least_one(images, "--images")
+    check_exits(exit_loss, exit_rule, labels)
     steps = preprocessing(scale, mean, std, layout, (resize, crop))
     check_writable(output)
     draw = (images or DEFAULT_IMAGES, threshold_images, seed)
-    raw = _calibration(calibration, array, steps, draw)
+    raw, chosen = _calibration(calibration, array, steps, draw)
+    classes = labels_of(labels, calibration, chosen)
     started = time.monotonic()
     with errors_in(calibration, array), progress_bars("steps") as bars:
         program = compile_model(
@@ -137,6 +155,9 @@ def compile_command(
             threshold_per=threshold_per,
             threshold_images=threshold_images,
             potential_calibration=calibrate_potentials,
+            exit_loss=exit_loss,
+            exit_rule=exit_rule or "margin",
+            labels=classes,
             seed=seed,
             preprocessing=steps,
             input_shape=sizes(input_shape, "--input-shape") or None,
@@ -151,7 +172,7 @@ def compile_command(
 
 def _calibration(
     spec: str, array: str | None, steps: Preprocessing | None, draw: tuple[int, int, int]
-) -> Array | Iterable[Array]:
+) -> tuple[Array | Iterable[Array], Array | None]:
     """Calibration inputs: an array, or images decoded batch by batch.
 
     Args:
@@ -159,21 +180,27 @@ def _calibration(
         array: Name of the array in a .npz file.
         steps: Preprocessing that the compiler applies.
         draw: Number of images drawn from a folder, of those streamed for thresholds, and the seed.
+
+    Returns:
+        The inputs, and which of the images of a folder they are; None for all.
     """
     try:
         source = open_inputs(spec, steps.layout if steps else "", array)
     except InputError as error:
         raise CalibrationError(error.problem, error.where, error.hint) from error.__cause__
     if not isinstance(source, ImageFiles):
-        return source
+        return source, None
     number, streamed, seed = draw
     random = np.random.default_rng(seed)
+    drawn = None
     if streamed > number:  # the first are held for all else: they are drawn as well
-        source = _chosen(source, random.permutation(len(source))[:streamed])
+        drawn = random.permutation(len(source))[:streamed]
     elif number < len(source):
-        source = _chosen(source, np.sort(random.choice(len(source), number, replace=False)))
+        drawn = np.sort(random.choice(len(source), number, replace=False))
+    if drawn is not None:
+        source = _chosen(source, drawn)
     # One by one: images of a folder may have different sizes until they are preprocessed.
-    return (source[i : i + 1][0][None] for i in range(len(source)))
+    return (source[i : i + 1][0][None] for i in range(len(source))), drawn
 
 
 def _chosen(source: ImageFiles, order: Int64) -> ImageFiles:
@@ -206,6 +233,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
                 "populations": len(program.populations),
                 "connections": len(program.connections),
                 "neurons": neurons,
+                "exits": exit_facts(program),
             }
         )
         return
@@ -217,6 +245,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
             ("largest payload φ", _payloads(program)),
             ("populations", f"{len(program.populations)} with {neurons:,} neurons"),
             ("connections", str(len(program.connections))),
+            *exit_rows(program),
             ("compiled in", f"{seconds:.1f} s"),
         ]
     )

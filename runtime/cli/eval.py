@@ -22,6 +22,7 @@ from spikec.runtime.cli.options import (
     AsJson,
     BackendName,
     InputFile,
+    NoExit,
     ProgramFile,
     Threads,
     at_least_one,
@@ -36,6 +37,7 @@ from spikec.runtime.tables import (
     TERM_HEADER,
     estimate_header,
     estimate_rows,
+    exit_rows,
     layer_energy_rows,
     layer_rows,
     left_out,
@@ -68,6 +70,7 @@ def eval_command(
         list[str] | None,
         typer.Option(metavar="TABLE", help="Cost table: a name or a TOML file; may be repeated."),
     ] = None,
+    no_exit: NoExit = False,
     details: Annotated[
         bool, typer.Option("--details", help="Also every term and layer of the estimates.")
     ] = False,
@@ -85,6 +88,7 @@ def eval_command(
     from spikec.compiler.program_file import load
     from spikec.runtime.cost_tables import load_cost_table
     from spikec.runtime.evaluate import evaluate, number_of_classes
+    from spikec.runtime.exits import WINDOWS_NOTE, whole_runs
     from spikec.runtime.session import backend_named
 
     at_least_one(limit, "--limit")
@@ -106,6 +110,7 @@ def eval_command(
             batch_size=batch_size,
             progress=lambda done, total: bars.stage("eval", done, total),
             cost_tables=tables,
+            exit=not no_exit,
         )
     if classes is None:
         remark("no labels are given: no accuracy, only counts and, with --ann, agreement")
@@ -113,6 +118,8 @@ def eval_command(
         print_json(report.to_dict())
     else:
         _print(report, details=details)
+        if report.exit_histogram and whole_runs(loaded).updated:
+            print_note(WINDOWS_NOTE)
 
 
 def _labels(
@@ -136,6 +143,8 @@ def _print(report: Report, *, details: bool) -> None:
     print_pairs(summary_rows(report))
     if rows := step_rows(report) if report.accuracy_by_step else []:
         print_table("accuracy after each time step, %", ("",) * len(rows[0]), rows)
+    if rows := exit_rows(report) if report.exit_histogram else []:
+        print_table("images that left after each time step", ("",) * len(rows[0]), rows)
     header = LAYER_DETAILS_HEADER if details else LAYER_HEADER
     print_table("counted per image", header, layer_rows(report.layers, details=details))
     print_note(LAYER_LEGEND)

@@ -36,6 +36,9 @@ Threads = Annotated[
         metavar="N", help="Images that run at the same time; by default one per processor."
     ),
 ]
+NoExit = Annotated[
+    bool, typer.Option("--no-exit", help="All images take T steps; none leaves early.")
+]
 ProgramFile = Annotated[str, typer.Argument(metavar="PROGRAM", help="A compiled program.")]
 InputFile = Annotated[
     str,

@@ -16,6 +16,7 @@ from spikec.runtime.cli.options import (
     BackendName,
     GranularityName,
     InputFile,
+    NoExit,
     ProgramFile,
     Threads,
     at_least_one,
@@ -43,6 +44,7 @@ def run_command(
     backend: BackendName = "simulator",
     threads: Threads = None,
     granularity: GranularityName = None,
+    no_exit: NoExit = False,
     as_json: AsJson = False,
 ) -> None:
     """Run PROGRAM on INPUT and save outputs, outputs_by_step and predictions as arrays.
@@ -70,12 +72,29 @@ def run_command(
     check_writable(output)
     with errors_in(inputs, array), progress_bars("images") as bars:
         bars.start("run")
-        result = session.run(source, spikes or (), lambda done, n: bars.stage("run", done, n))
+        result = session.run(
+            source,
+            spikes or (),
+            lambda done, n: bars.stage("run", done, n),
+            exit=not no_exit,
+        )
     with written_beside(output) as beside, beside.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **_arrays(result))
+    _print(result, output, as_json=as_json)
+
+
+def _print(result: Run, output: str, *, as_json: bool) -> None:
     if as_json:
         classes = None if result.predictions is None else result.predictions.tolist()
-        print_json({"output": output, "images": len(result.outputs), "predictions": classes})
+        left = None if result.exits is None else result.exits.tolist()
+        print_json(
+            {
+                "output": output,
+                "images": len(result.outputs),
+                "predictions": classes,
+                "exits": left,
+            }
+        )
     else:
         emitted = sum(
             int(layer.spikes.sum()) for layer in result.counts.values() if layer.kind in FIRING
@@ -84,6 +103,7 @@ def run_command(
             [
                 ("images", str(len(result.outputs))),
                 ("spikes", quantity(emitted)),
+                *_exits(result),
                 ("output", output),
             ]
         )
@@ -97,5 +117,13 @@ def _arrays(result: Run) -> dict[str, Array]:
     }
     if result.predictions is not None:
         arrays["predictions"] = result.predictions
+    if result.exits is not None:
+        arrays["exits"] = result.exits
     arrays |= {f"spikes/{name}": payloads for name, payloads in result.spikes.items()}
     return arrays
+
+
+def _exits(result: Run) -> list[tuple[str, str]]:
+    if result.exits is None:
+        return []
+    return [("mean time steps", f"{result.exits.mean():.2f} of {result.outputs_by_step.shape[1]}")]

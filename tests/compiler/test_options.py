@@ -68,3 +68,17 @@ def test_a_percentile_that_no_method_reads_is_refused() -> None:
         CompileOptions(threshold_percentile=99.0)
     chosen = CompileOptions(threshold_method="percentile", threshold_percentile=99.0)
     assert chosen.threshold_percentile == 99.0
+
+
+@pytest.mark.parametrize("loss", [0, 0.0, -1, 100.5, True, "1", float("nan"), float("inf")])
+def test_a_loss_is_more_than_nothing_and_at_most_everything(loss: Any) -> None:
+    with pytest.raises(OptionError, match="exit_loss is"):
+        CompileOptions(exit_loss=loss)
+    assert CompileOptions(exit_loss=100).exit_loss == 100
+
+
+def test_an_unknown_exit_rule_and_exits_from_a_single_step_are_refused() -> None:
+    with pytest.raises(OptionError, match="exit_rule is 'soon'"):
+        CompileOptions(exit_rule="soon")
+    with pytest.raises(OptionError, match="T = 1"):
+        CompileOptions(timesteps=1, exit_loss=1.0)

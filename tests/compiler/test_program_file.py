@@ -18,6 +18,7 @@ from tiny_programs import CONV, POPULATIONS, tiny_program, with_connection, with
 
 from spikec.backends.simulator import SimulatorBackend
 from spikec.compiler.errors import CompileError, OutputFileError, ProgramError, ProgramFileError
+from spikec.compiler.exit_rule import ExitRule, ExitScore
 from spikec.compiler.populations import Fire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program, TailOp
@@ -181,9 +182,19 @@ def test_changed_descriptions_are_refused(
     assert caught.value.where.file == str(tmp_path / "net.spikec")
 
 
+def test_old_readers_read_what_they_know(tmp_path: Path) -> None:
+    formats: list[int] = []
+    for program in (FULL, replace(FULL, exit_rule=ExitRule(ExitScore.MARGIN, (1, 2, 3)))):
+        path = edited(program, tmp_path / "f", lambda document: formats.append(document["format"]))
+        assert load(path).digest == program.digest
+    assert formats == [1, 2]
+    with pytest.raises(ProgramFileError, match="its format is 1, its contents are of format 2"):
+        load(edited(program, tmp_path / "o", lambda document: document.update(format=1)))
+
+
 def test_a_newer_format_says_so(tmp_path: Path) -> None:
     path = edited(FULL, tmp_path / "n", lambda document: document.update(format=7))
-    with pytest.raises(ProgramFileError, match=r"format 7.*up to 1"):
+    with pytest.raises(ProgramFileError, match=r"format 7.*up to 2"):
         load(path)
 
 

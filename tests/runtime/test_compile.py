@@ -8,8 +8,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from spikec.compiler.ann import run_model
 from spikec.compiler.arrays import Array
-from spikec.compiler.errors import InputError, OptionError
+from spikec.compiler.errors import CalibrationError, InputError, OptionError
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.runtime import compile as compiling
@@ -115,3 +116,28 @@ def test_a_stream_of_images_is_not_held() -> None:
     # All images are 18 MB, their activations 24 MB as float32.
     assert peak < 12e6
     assert program.provenance["calibration_images"] == "64"
+
+
+def test_labels_go_with_their_images_whatever_is_drawn() -> None:
+    images = PHOTOS.transpose(0, 3, 1, 2).astype(np.float32)
+    outputs = run_model(convolution(), images).reshape(60, -1)
+    options = {"timesteps": 3, "phi": 1, "calibration_images": 40, "exit_loss": 20.0}
+    expected = compile_model(convolution(), images, **options)
+    assert expected.exit_rule is not None
+    for calibration in (images, [images]):
+        by_ann = compile_model(convolution(), calibration, **options)
+        by_labels = compile_model(
+            convolution(), calibration, labels=outputs.argmax(axis=1).tolist(), **options
+        )
+        assert by_labels.digest == by_ann.digest
+        assert '"right_by": "labels"' in by_labels.provenance["exits"]
+
+
+def test_labels_that_nobody_asks_for_or_that_are_too_few_are_refused() -> None:
+    images = PHOTOS.transpose(0, 3, 1, 2).astype(np.float32)
+    with pytest.raises(OptionError, match="nothing asks for them"):
+        compile_model(convolution(), images, labels=[0] * 60)
+    with pytest.raises(InputError, match="59 labels for 60 images"):
+        compile_model(convolution(), images, labels=[0] * 59, exit_loss=1.0)
+    with pytest.raises(CalibrationError, match="30 labels for 60"):
+        compile_model(convolution(), [images], labels=[0] * 30, exit_loss=1.0)

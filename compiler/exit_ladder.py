@@ -1,0 +1,205 @@
+"""Candidate exit thresholds, from tight to loose, found on one part of the calibration images.
+
+What an image costs is the step t after which it leaves, plus a price λ if that loses it: if it is
+right after T steps and wrong after t. For one price the thresholds of all steps are found by
+coordinate descent: given those of the other steps, the best threshold of a step is exact, since
+the images that it lets go are those of highest score. The lowest price that loses no more than is
+allowed gives the loosest candidate; the others are the same thresholds, tightened by growing
+factors. Source: ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikec.compiler.arrays import Array, Float64, Int64
+from spikec.compiler.exit_rule import LARGEST_MARGIN, ExitScore, first_exits, never
+
+Thresholds = tuple[float, ...]
+
+_PRICES_PER_OCTAVE = 2
+_SWEEPS = 8
+"""Sweeps over the steps at most; nearly all settle after three."""
+_FACTORS = 2.0 ** np.arange(4, -0.125, -0.125)
+"""By which thresholds are tightened: from 16 down to 1, eight to an octave."""
+_BASES = 1 - np.geomspace(1e-9, 1, 73)
+"""Bases of the published formula, from tight to loose, eight per decade of 1 − base."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of some images.
+
+    Attributes:
+        scores: After steps 1…T−1, (T − 1, images).
+        right: Whether the class of highest potential is the right one after steps 1…T,
+            bool (T, images).
+    """
+
+    scores: Array
+    right: Array
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return int(self.right.shape[1])
+
+    def part(self, positions: Array) -> Evidence:
+        """What is known of some of the images."""
+        return Evidence(self.scores[:, positions], self.right[:, positions])
+
+    def exits(self, thresholds: Thresholds) -> Int64:
+        """The step after which each image leaves, 1…T."""
+        return first_exits(self.scores, np.asarray(thresholds, self.scores.dtype))
+
+    def lost(self, exits: Int64) -> int:
+        """Images that are right after T steps and wrong where they leave.
+
+        Never less than what the accuracy falls by: an image that is right only where it leaves
+        does not make up for another one.
+        """
+        return int((self.right[-1] & ~self.right[exits - 1, np.arange(self.images)]).sum())
+
+
+def ladder(evidence: Evidence, score: ExitScore, allowed: float) -> list[Thresholds]:
+    """Candidates from tight to loose.
+
+    Args:
+        evidence: Of the images to choose on.
+        score: What the thresholds are for.
+        allowed: Largest share of images that may be lost.
+    """
+    rows = _priced(evidence, score)
+    within = [row for row in rows if _loses(evidence, row) <= allowed]
+    chosen = within[-1] if within else rows[0]
+    return _distinct(_tightened(chosen, evidence, score))
+
+
+def formula_ladder(evidence: Evidence, allowed: float) -> list[Thresholds]:
+    """The published formula for the entropy score, at falling bases.
+
+    α_t = base + (1 − base)·exp(m_min − m_t), with m_t the mean normalised entropy after step t of
+    the images that are right then, and m_min its minimum over all steps but the last; 1 where no
+    image is right. Source: Wang et al., AAAI 2025, as their code has it.
+    """
+    right = evidence.right[:-1]
+    number = right.sum(axis=1)
+    entropies = np.where(right, 1 - evidence.scores, 0).sum(axis=1)
+    means = entropies / np.maximum(number, 1)
+    known = number > 0
+    lowest = means[known].min() if known.any() else 0.0
+    shape = np.where(known, np.exp(lowest - means), 1.0)
+    rows = np.clip(_BASES[:, None] + (1 - _BASES[:, None]) * shape, 0, 1)
+    too_loose = [_loses(evidence, row) > allowed for row in rows]
+    return _distinct(rows[: too_loose.index(True)] if True in too_loose else rows)
+
+
+def _loses(evidence: Evidence, row: Array) -> float:
+    return evidence.lost(evidence.exits(tuple(row.tolist()))) / evidence.images
+
+
+def _distinct(rows: Array) -> list[Thresholds]:
+    return list(dict.fromkeys(tuple(row.tolist()) for row in rows))
+
+
+def _tightened(row: Array, evidence: Evidence, score: ExitScore) -> Array:
+    """Thresholds by factor f, (factors, T − 1): α + (f − 1)·max(α, lowest tenth of the scores).
+
+    Without that tenth a threshold near 0 would stay there. Probabilities are tightened as
+    −ln(1 − α), which grows as a margin does.
+    """
+    margin = score is ExitScore.MARGIN
+    with np.errstate(divide="ignore"):  # a certain answer is infinitely far away
+        scores, real = (
+            values.astype(np.float64) if margin else -np.log1p(-values)
+            for values in (evidence.scores, row)
+        )
+    real = np.where(row < never(score), real, np.inf)
+    tenth = np.quantile(scores, 0.1, axis=1, method="lower")
+    with np.errstate(invalid="ignore"):  # 0·∞ in the last row
+        tight = real + (_FACTORS[:, None] - 1) * np.maximum(real, tenth)
+    within = tight < LARGEST_MARGIN / 2
+    rows = np.ceil(np.where(within, tight, 0)).astype(np.int64) if margin else -np.expm1(-tight)
+    rows = np.where(within, rows, never(score))
+    rows[-1] = row  # not through logarithms and back
+    return rows
+
+
+def _priced(evidence: Evidence, score: ExitScore) -> Array:
+    """Thresholds at falling prices of a lost image, (prices, T − 1).
+
+    From a price at which one lost image costs more than all steps of all images, down to half a
+    step.
+    """
+    steps, images = evidence.scores.shape
+    octaves = np.log2(2 * images * (steps + 1))
+    prices = 0.5 * 2.0 ** np.linspace(octaves, 0, int(_PRICES_PER_OCTAVE * octaves) + 2)
+    return _Descent(evidence, score, prices).run()
+
+
+class _Descent:
+    """Coordinate descent for many prices at once.
+
+    Args:
+        evidence: Of the images to choose on.
+        score: What the thresholds are for.
+        prices: Of one lost image, in steps.
+    """
+
+    def __init__(self, evidence: Evidence, score: ExitScore, prices: Float64) -> None:
+        self._scores = evidence.scores
+        self._order = np.argsort(-self._scores, axis=1, kind="stable")
+        self._lost = evidence.right[-1] & ~evidence.right[:-1]
+        self._prices = prices
+        self._never = never(score)
+        shape = (len(prices), len(self._scores))
+        self._thresholds = np.full(shape, self._never, self._scores.dtype)
+
+    def run(self) -> Array:
+        """The thresholds when no step can be improved any more, (prices, T − 1)."""
+        for _ in range(_SWEEPS):
+            before = self._thresholds.copy()
+            self._sweep()
+            if np.array_equal(before, self._thresholds):
+                break
+        return self._thresholds
+
+    def _sweep(self) -> None:
+        """Every step once, the last one first, so that what comes after a step is settled."""
+        steps, images = self._scores.shape
+        arrives = self._arrivals()
+        later = np.full((len(self._prices), images), float(steps + 1))
+        for step in range(steps - 1, -1, -1):
+            cost = step + 1 + self._prices[:, None] * self._lost[step]
+            gain = np.where(arrives[step], later - cost, 0)
+            self._thresholds[:, step] = self._best(step, gain)
+            leaves = self._scores[step] > self._thresholds[:, step, None]
+            later = np.where(leaves, cost, later)
+
+    def _arrivals(self) -> Array:
+        """Whether images are still there at each step, bool (T − 1, prices, images)."""
+        gone = np.zeros((len(self._prices), self._scores.shape[1]), bool)
+        arrives = []
+        for step, scores in enumerate(self._scores):
+            arrives.append(~gone)
+            gone = gone | (scores > self._thresholds[:, step, None])
+        return np.array(arrives)
+
+    def _best(self, step: int, gain: Float64) -> Array:
+        """The threshold of one step that gains most, (prices,): just below the last one let go."""
+        order = self._order[step]
+        scores = self._scores[step][order]
+        total = np.cumsum(gain[:, order], axis=1)
+        # Images of equal score leave together; at a score of 0 there is no answer.
+        ends = np.append(scores[1:] < scores[:-1], True) & (scores > 0)
+        total = np.where(ends, total, -np.inf)
+        last = np.argmax(total, axis=1)  # of equals the first: the tightest
+        worth = total[np.arange(len(total)), last] > 0
+        return np.where(worth, _below(scores)[last], self._never)
+
+
+def _below(scores: Array) -> Array:
+    """The largest threshold that each of these scores exceeds, where they are positive."""
+    return scores - 1 if scores.dtype.kind == "i" else np.nextafter(scores, 0)
