@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,11 +29,15 @@ class Calibration:
         ann: Runs the graph in float32.
         stream: Batches of images for statistics, those above among them, read once; None: the
             images above.
+        teacher: The network whose activations the program is to give, with the nodes of the graph
+            that is calibrated; None: that graph. It differs where weights have learnt to make up
+            for their neurons.
     """
 
     images: Float32
     ann: Ann
     stream: Iterable[Float32] | None = None
+    teacher: Graph | None = None
 
     def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[dict[str, Array]]:
         """Activations of the named nodes on all images, batch by batch in bounded memory."""
@@ -53,7 +57,11 @@ class Calibration:
 
     def first(self, count: int) -> Calibration:
         """The same with no more than that many images; the stream is as long as before."""
-        return Calibration(self.images[:count], self.ann, self.stream)
+        return replace(self, images=self.images[:count])
+
+    def taught_by(self, teacher: Graph) -> Calibration:
+        """The same with a teacher."""
+        return replace(self, teacher=teacher)
 
     @property
     def digest(self) -> str:

@@ -79,7 +79,7 @@ def compile_graph(
     graph, first = run_passes(
         loaded.graph, conversion(options), outputs, lambda stage: progress(stage, 0, 1)
     )
-    chosen = Calibration(images, ann, stream).first(images_within_memory(graph, options))
+    chosen = Calibration(images, ann, stream, graph).first(images_within_memory(graph, options))
     steps = calibration_passes(chosen, simulate, options, progress)
     graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
     warnings = (*loaded.warnings, *calibration_warnings(images, chosen, options))

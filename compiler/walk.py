@@ -34,20 +34,21 @@ class Walk:
         self.graph, self.options = graph, options
         self.frontier = Frontier(graph)
         self._calibration, self._simulate = calibration, simulate
+        self._teacher = calibration.teacher or graph
 
     def target(self, node: Node) -> Array:
         """The ANN's activation, (images, *shape)."""
         if not sources_of(self.graph, node):
-            batches = self._calibration.activations(self.graph, [node.name])
+            batches = self._calibration.activations(self._teacher, [node.name])
             return np.concatenate([batch[node.name] for batch in batches])
-        region = Region(self.graph, node.name, self._calibration.ann)
+        region = Region(self._teacher, node.name, self._calibration.ann)
         return region.activation(
             {source: self.frontier.activations[source] for source in region.sources}
         )
 
     def drive(self, node: Node) -> Array:
         """The ANN's current, (images, *shape)."""
-        region = Region(self.graph, node.name, self._calibration.ann)
+        region = Region(self._teacher, node.name, self._calibration.ann)
         return region.drive(
             {source: self.frontier.activations[source] for source in region.sources}
         )
