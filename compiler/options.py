@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from spikec.compiler.errors import OptionError
 from spikec.compiler.populations import Fire
+from spikec.compiler.search_options import NO_SEARCH, SearchOptions
 
 _RANGES = {
     "timesteps": (1, 4096),
@@ -45,6 +46,7 @@ class CompileOptions:
             at once, with torch.
         bias_rounds: Rounds of bias calibration per population; 0 leaves the biases alone.
         memory_bytes: Bound on the arrays that calibration holds at once.
+        search: What is chosen per layer, and within which budget.
     """
 
     timesteps: int = 8
@@ -59,6 +61,13 @@ class CompileOptions:
     weight_calibration: str = "none"
     bias_rounds: int = 6
     memory_bytes: int = 2 * 2**30
+    search: SearchOptions = NO_SEARCH
+
+    @property
+    def drawn_images(self) -> int:
+        """Images taken from the calibration inputs, those that a search holds out included."""
+        held_out = self.search.held_out_images if self.search.active else 0
+        return self.calibration_images + held_out
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():

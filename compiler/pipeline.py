@@ -24,6 +24,8 @@ from spikec.compiler.passes.place_neurons import place_neurons
 from spikec.compiler.passes.quantize_weights import quantize_weights
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.report import Compiled, fewer_images, provenance
+from spikec.compiler.search.prices import NO_PRICES, Prices
+from spikec.compiler.searching import Searching, searching, split
 from spikec.compiler.simulation import Simulate
 
 Progress = Callable[[str, int, int], None]
@@ -39,7 +41,11 @@ def conversion(options: CompileOptions) -> tuple[Pass, ...]:
 
 
 def calibration_passes(
-    calibration: Calibration, simulate: Simulate, options: CompileOptions, progress: Progress
+    calibration: Calibration,
+    simulate: Simulate,
+    options: CompileOptions,
+    progress: Progress,
+    searches: Searching,
 ) -> tuple[Pass, ...]:
     """Passes that choose numbers on calibration images."""
 
@@ -50,9 +56,10 @@ def calibration_passes(
     if options.weight_calibration == "gradient":
         passes.append(calibrate_weights(calibration, options, told("calibrate-weights")))
     passes.append(quantize_weights(calibration, options))
+    passes.extend(searches.firing(told("assign-firing")))
     if options.bias_rounds:
         passes.append(calibrate_bias(calibration, simulate, options, told("calibrate-bias")))
-    return tuple(passes)
+    return (*passes, *searches.compression(calibration, told))
 
 
 def compile_graph(
@@ -62,22 +69,26 @@ def compile_graph(
     simulate: Simulate,
     *,
     preprocessing: Preprocessing | None = None,
+    prices: Prices = NO_PRICES,
     progress: Progress = lambda stage, done, total: None,
 ) -> Compiled:
     """The line: convert, calibrate, lower."""
     ann = Ann()
     source = loaded.graph.input
-    images = selected_images(calibration, source, options.calibration_images, options.seed)
+    images = selected_images(calibration, source, options.drawn_images, options.seed)
+    images, held_out = split(images, options)
     outputs = _outputs_on(images[:_CHECKED_IMAGES], ann)
     graph, first = run_passes(
         loaded.graph, conversion(options), outputs, lambda stage: progress(stage, 0, 1)
     )
     chosen = Calibration(images, ann).first(images_within_memory(graph, options))
-    steps = calibration_passes(chosen, simulate, options, progress)
+    searches = searching(graph, chosen, held_out, simulate, options=options, prices=prices)
+    steps = calibration_passes(chosen, simulate, options, progress, searches)
     graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
     warnings = (*loaded.warnings, *fewer_images(images, chosen, options))
-    program = lower(graph, options, preprocessing, provenance(loaded, chosen, options, warnings))
-    return Compiled(program, first + second, warnings)
+    origin = {**provenance(loaded, chosen, options, warnings), **searches.provenance()}
+    program = lower(graph, options, preprocessing, origin)
+    return Compiled(program, first + second, warnings, tuple(searches.found))
 
 
 def convert(loaded: Loaded, options: CompileOptions) -> Graph:

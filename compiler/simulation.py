@@ -1,4 +1,4 @@
-"""Simulate: the two verbs by which calibrating passes ask for integer spikes.
+"""Simulate: the verbs by which calibrating passes ask for integer spikes.
 
 The compiler knows no backend; whoever calls it plugs one in. Arrays have the axes
 (steps, images, *population shape); a leading axis of length 1 stands for T equal steps.
@@ -13,6 +13,7 @@ from typing import Protocol
 from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.connections import Connection
 from spikec.compiler.populations import AdaFire, MaxPool, Population
+from spikec.compiler.program import Program
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,28 @@ class Fired:
     spikes: Array
     membrane: Array | None
     saturations: Int64
+
+
+@dataclass(frozen=True, eq=False)
+class Totals:
+    """What a whole run gave and counted, summed over images and steps.
+
+    Attributes:
+        outputs: v of the read-out after T steps, int64, (images, *shape).
+        events: Payloads other than 0 of each population in program order, int64, (populations,).
+        synaptic_events: Σ over events of their fan-out, per connection, int64, (connections,).
+        synaptic_spikes: Σ|n|·fan-out, per connection, int64, (connections,).
+    """
+
+    outputs: Int64
+    events: Int64
+    synaptic_events: Int64
+    synaptic_spikes: Int64
+
+    @property
+    def images(self) -> int:
+        """Images that were run."""
+        return len(self.outputs)
 
 
 class Simulate(Protocol):
@@ -52,4 +75,14 @@ class Simulate(Protocol):
         self, population: AdaFire | MaxPool, current: Array, timesteps: int, vmax: int
     ) -> Fired:
         """Spikes of ``population`` under ``current``, (T or 1, images, *shape or counters)."""
+        ...
+
+    def totals(self, program: Program, inputs: Array) -> Totals:
+        """A whole run of a program.
+
+        Args:
+            program: A valid program.
+            inputs: Quantised inputs as its input population emits them: (images, *shape), or
+                (images, T, *shape) for frames.
+        """
         ...

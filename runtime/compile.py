@@ -27,7 +27,10 @@ from spikec.compiler.pipeline import Progress, compile_graph, convert
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.compiler.report import Compiled
+from spikec.compiler.search.prices import NO_PRICES
+from spikec.compiler.search_options import NO_SEARCH, SearchOptions
 from spikec.runtime.preprocess import preprocess
+from spikec.runtime.prices import prices_of
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -48,6 +51,7 @@ def compile_model(
     calibration_images: int | None = None,
     simplify: bool = True,
     weight_calibration: str = "none",
+    search: SearchOptions = NO_SEARCH,
     progress: Progress = _silent,
     **widths: int,
 ) -> Program:
@@ -68,6 +72,7 @@ def compile_model(
         calibration_images: How many of them to use at most.
         simplify: Whether onnxslim may simplify the model first.
         weight_calibration: "fit", "none", or "gradient" (minutes instead of seconds, with torch).
+        search: What is chosen per layer, and within which budget; by default nothing.
         progress: Told of (stage, steps done, steps in all).
         **widths: ``weight_bits``, ``input_bits``, ``membrane_bits``, ``bias_rounds``,
             ``memory_bytes`` as in CompileOptions.
@@ -87,6 +92,7 @@ def compile_model(
         windowed=windowed,
         seed=seed,
         weight_calibration=weight_calibration,
+        search=search,
         **widths,
     )
     return compiled(
@@ -125,6 +131,7 @@ def compiled(
             options,
             SimulatorBackend(),
             preprocessing=preprocessing,
+            prices=prices_of(options.search.profile) if options.search.active else NO_PRICES,
             progress=progress,
         )
     except (CalibrationError, InputError):  # of the calibration inputs, not of the model's file
@@ -178,7 +185,7 @@ def _preprocessed(
     Of an array only those are preprocessed: as float32 the whole of it may exceed the memory.
     """
     if isinstance(calibration, np.ndarray) and calibration.ndim:
-        used = drawn(len(calibration), options.calibration_images, options.seed)
+        used = drawn(len(calibration), options.drawn_images, options.seed)
         return [preprocess(calibration[used], preprocessing)]
     return (preprocess(batch, preprocessing) for batch in calibration)
 

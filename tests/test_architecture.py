@@ -32,6 +32,7 @@ from source_tree import (
 COMPILER_LAYERS = (
     ("errors", "arrays", "tensor_file"),
     ("preprocessing", "populations", "connections"),
+    ("search_options",),
     ("options",),
     ("fixed_point", "ir"),
     ("structure", "geometry", "bounds", "program_structure", "program_description"),
@@ -45,11 +46,13 @@ COMPILER_LAYERS = (
     ("ann",),
     ("frontend.load",),  # holds the imported graph against the file by onnxruntime
     ("activations", "calibration", "regions"),
+    ("thresholds",),
     ("gradient",),
     ("lower",),
+    ("search",),
     ("invariants",),
     ("passes",),
-    ("report",),
+    ("report", "searching"),
     ("pipeline",),
 )
 BACKENDS_MAY_IMPORT = {

@@ -16,6 +16,7 @@ from spikec.compiler.errors import CalibrationError, InputError
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
+from spikec.compiler.search_options import DEFAULT_PROFILE, SearchOptions
 from spikec.runtime.cli.console import print_json, print_pairs, progress_bars, remark
 from spikec.runtime.cli.options import (
     ArrayName,
@@ -25,7 +26,20 @@ from spikec.runtime.cli.options import (
     preprocessing,
     sizes,
 )
+from spikec.runtime.cli.search import (
+    AccuracyLoss,
+    Compress,
+    EnergyBudget,
+    EnergyRatio,
+    Latency,
+    Modes,
+    PhiMin,
+    Profile,
+    SearchPhi,
+    words,
+)
 from spikec.runtime.inputs import ImageFiles, open_inputs
+from spikec.runtime.inspection import search_rows
 from spikec.runtime.output import check_writable
 
 DEFAULT_IMAGES = 256
@@ -59,6 +73,15 @@ def compile_command(
         str,
         typer.Option(help="none, fit (layer by layer) or gradient (all at once, needs torch)."),
     ] = "none",
+    search_phi: SearchPhi = False,
+    phi_min: PhiMin = 1,
+    modes: Modes = None,
+    latency: Latency = None,
+    compress: Compress = False,
+    energy_ratio: EnergyRatio = None,
+    energy_budget: EnergyBudget = None,
+    accuracy_loss: AccuracyLoss = None,
+    profile: Profile = DEFAULT_PROFILE,
     seed: Annotated[int, typer.Option(help="Of the choice of calibration images.")] = 0,
     images: Annotated[
         int | None, typer.Option(metavar="N", help="Calibration images used at most.")
@@ -93,6 +116,8 @@ def compile_command(
     \b
     spikec compile net.onnx --calibration calib.npy -o net.spikec -T 8 --phi 4
     spikec compile net.onnx --calibration calib.npy -o net.spikec -T 16 --windowed
+    spikec compile net.onnx --calibration calib.npy -o net.spikec \\
+        --search-phi --compress --accuracy-loss 0.5
     spikec compile net.onnx --calibration data.npz:x -o net.spikec \\
         --layout hw --scale 1/255
     spikec compile net.onnx --calibration photos/ -o net.spikec \\
@@ -102,6 +127,17 @@ def compile_command(
     from spikec.runtime.compile import compile_model
 
     at_least_one(images, "--images")
+    search = SearchOptions(
+        phi=search_phi,
+        phi_min=phi_min,
+        modes=words(modes),
+        latency=latency,
+        compression=compress,
+        energy_ratio=energy_ratio,
+        energy_budget=energy_budget,
+        accuracy_loss=accuracy_loss,
+        profile=profile,
+    )
     steps = preprocessing(scale, mean, std, layout, (resize, crop))
     check_writable(output)
     raw = _calibration(calibration, array, steps, (images or DEFAULT_IMAGES, seed))
@@ -115,6 +151,7 @@ def compile_command(
             fire=fire,
             windowed=windowed,
             weight_calibration=weight_calibration,
+            search=search,
             seed=seed,
             preprocessing=steps,
             input_shape=sizes(input_shape, "--input-shape") or None,
@@ -171,6 +208,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
             {
                 "output": output,
                 "digest": program.digest,
+                "search": json.loads(program.provenance.get("search", "[]")),
                 "warnings": _warnings(program),
                 "bytes": size,
                 "seconds": round(seconds, 3),
@@ -189,6 +227,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
             ("largest payload φ", _payloads(program)),
             ("populations", f"{len(program.populations)} with {neurons:,} neurons"),
             ("connections", str(len(program.connections))),
+            *search_rows(program),
             ("compiled in", f"{seconds:.1f} s"),
         ]
     )
