@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.errors import InputError, Where
 from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program
+from spikec.compiler.simulation import Totals
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,20 @@ class BackendRun:
     connections: tuple[ConnectionCounts, ...]
     spikes: Mapping[str, Array]
     membranes: Mapping[str, Array]
+
+
+def totals_of(program: Program, run: BackendRun) -> Totals:
+    """A run summed over images and steps; see Simulate.totals."""
+    return Totals(
+        outputs=run.readout[:, -1],
+        events=_sums([run.populations[p.name].events for p in program.populations]),
+        synaptic_events=_sums([counts.events for counts in run.connections]),
+        synaptic_spikes=_sums([counts.spikes for counts in run.connections]),
+    )
+
+
+def _sums(counts: Sequence[Int64]) -> Int64:
+    return np.array([each.sum() for each in counts], np.int64)
 
 
 Progress = Callable[[int], None]

@@ -110,7 +110,7 @@ def selected_images(
         CalibrationError: Wrong shape or type, not finite, or no image at all; names the input.
     """
     size = 4 * int(np.prod(node.known_shape()))
-    count = max(1, min(options.calibration_images, options.memory_bytes // size))
+    count = max(1, min(options.drawn_images, options.memory_bytes // size))
     wanted = options.threshold_images
     chosen: Iterable[Array] = calibration
     if isinstance(calibration, np.ndarray):

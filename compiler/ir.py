@@ -36,6 +36,8 @@ class Neuron:
         ceiling: Largest useful φ·θ, from Clip(0, c); None without one.
         per_channel: Whether thresholds may differ between channels.
         threshold: θ in units of the activation, float64, (C,) or (1,); None before calibration.
+        delay: By how many thresholds the membrane starts lower, the charge returned evenly over
+            the run, float64, (C,) or (1,); None: it does not.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class Neuron:
     ceiling: float | None = None
     per_channel: bool = True
     threshold: Float64 | None = None
+    delay: Float64 | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from enum import IntEnum
 
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
-from spikec.compiler.ir import Node, Quantized
+from spikec.compiler.ir import Neuron, Node, Quantized
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.populations import AdaFire, Fire
-from spikec.compiler.quantization import Setting, with_setting
+from spikec.compiler.quantization import Setting, settled, with_setting
 
 _STEP = 0.7
 """η: damps a correction whose slope is only estimated."""
@@ -40,6 +41,14 @@ FireOn = Callable[[AdaFire, int], Array]
 """(population, images) → its payloads on so many calibration images, (T, images, *shape)."""
 
 
+class Freedom(IntEnum):
+    """What a search may change; each includes those before it."""
+
+    BIAS = 0
+    DELAY = 1
+    THRESHOLD = 2
+
+
 class NeuronSearch:
     """The search for one population; settings are judged by the images they are measured on.
 
@@ -48,12 +57,20 @@ class NeuronSearch:
     """
 
     def __init__(
-        self, node: Node, quantized: Quantized, target: Array, fire: FireOn, options: CompileOptions
+        self,
+        node: Node,
+        quantized: Quantized,
+        target: Array,
+        fire: FireOn,
+        options: CompileOptions,
+        *,
+        freedom: Freedom = Freedom.THRESHOLD,
     ) -> None:
+        assert node.neuron is not None
         self._node, self._quantized, self._options = node, quantized, options
-        self._target, self._fire = target, fire
+        self._target, self._fire, self._freedom = target, fire, freedom
         self._images = len(target)
-        self._best = Setting.neutral(node.known_shape()[0])
+        self._best = Setting.neutral(node.known_shape()[0], node.neuron.delay)
         self._error = np.full(node.known_shape()[0], np.inf)
 
     def run(self) -> Quantized:
@@ -61,12 +78,14 @@ class NeuronSearch:
         rounds = self._options.bias_rounds
         if not rounds:
             return self._quantized
-        self._images = self._trial_images()
-        self._try(self._best, rounds)
+        if self._freedom > Freedom.BIAS:
+            self._images = self._trial_images()
+            self._try(self._best, rounds)
         for delay in _DELAYS if self._may_wait() else ():
             self._try(replace(self._best, delay=np.full_like(self._error, delay)), 2)
         # Another method has its own reasons for its thresholds.
-        for factor in _FACTORS if self._options.threshold_method == "mmse" else ():
+        moves = self._freedom >= Freedom.THRESHOLD and self._options.threshold_method == "mmse"
+        for factor in _FACTORS if moves else ():
             trial = replace(self._best, factor=self._best.factor * factor)
             if self._options.threshold_per == "layer":
                 self._try_together(trial)
@@ -76,6 +95,12 @@ class NeuronSearch:
         self._error = np.full_like(self._error, np.inf)
         self._try(self._best, (rounds + 1) // 2)
         return with_setting(self._node, self._quantized, self._best, self._options)
+
+    @property
+    def neuron(self) -> Neuron:
+        """The neuron with the best thresholds and delays."""
+        assert self._node.neuron is not None
+        return settled(self._node.neuron, self._best)
 
     def _trial_images(self) -> int:
         channels, *spatial = self._node.known_shape()
@@ -89,6 +114,7 @@ class NeuronSearch:
         population = self._quantized.population
         assert isinstance(population, AdaFire)
         waits = population.fire is not Fire.SIGNED and not population.windowed
+        waits = waits and self._freedom >= Freedom.DELAY
         return waits and self._options.timesteps > 1
 
     def _try(self, setting: Setting, rounds: int) -> None:

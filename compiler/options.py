@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from spikec.compiler.errors import OptionError
 from spikec.compiler.exit_rule import ExitScore
 from spikec.compiler.populations import Fire
+from spikec.compiler.search_options import NO_SEARCH, SearchOptions
 
 _RANGES = {
     "timesteps": (1, 4096),
@@ -67,6 +68,9 @@ class CompileOptions:
         exit_rule: What decides: "margin", "confidence" or "entropy" with searched thresholds, or
             "iat", the published formula.
         memory_bytes: Bound on the arrays that calibration holds at once.
+        passes: The calibrating passes by name, in order, instead of those that follow from the
+            other options; empty: those.
+        search: What is chosen per layer, and within which budget.
     """
 
     timesteps: int = 8
@@ -88,6 +92,14 @@ class CompileOptions:
     exit_loss: float | None = None
     exit_rule: str = "margin"
     memory_bytes: int = 2 * 2**30
+    search: SearchOptions = NO_SEARCH
+    passes: tuple[str, ...] = ()
+
+    @property
+    def drawn_images(self) -> int:
+        """Images taken from the calibration inputs, those that a search holds out included."""
+        held_out = self.search.held_out_images if self.search.active else 0
+        return self.calibration_images + held_out
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():

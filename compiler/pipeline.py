@@ -8,6 +8,7 @@ import numpy as np
 
 from spikec.compiler.ann import Ann
 from spikec.compiler.arrays import Array, Float32, Int64
+from spikec.compiler.calibrating import Means, Progress, calibration_passes
 from spikec.compiler.calibration import Calibration, selected_images
 from spikec.compiler.exit_calibration import ExitCalibration
 from spikec.compiler.frontend.load import Loaded
@@ -16,20 +17,15 @@ from spikec.compiler.ir import Graph
 from spikec.compiler.lower import lower
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass, run_passes
-from spikec.compiler.passes.calibrate_bias import calibrate_bias
-from spikec.compiler.passes.calibrate_potential import calibrate_potential
-from spikec.compiler.passes.calibrate_thresholds import calibrate_thresholds
-from spikec.compiler.passes.calibrate_weights import calibrate_weights
 from spikec.compiler.passes.fold_affine import FOLD_AFFINE
 from spikec.compiler.passes.move_activations import MOVE_ACTIVATIONS
 from spikec.compiler.passes.place_neurons import place_neurons
-from spikec.compiler.passes.quantize_weights import quantize_weights
+from spikec.compiler.pipelines import pass_names
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.report import Compiled, calibration_warnings, provenance
+from spikec.compiler.search.prices import NO_PRICES, Prices
+from spikec.compiler.searching import searching, split
 from spikec.compiler.simulation import Simulate
-
-Progress = Callable[[str, int, int], None]
-"""Told of (stage, steps done, steps in all)."""
 
 _CHECKED_IMAGES = 4
 """Images on which exact passes are compared with the ANN."""
@@ -40,26 +36,6 @@ def conversion(options: CompileOptions) -> tuple[Pass, ...]:
     return (FOLD_AFFINE, MOVE_ACTIVATIONS, place_neurons(options))
 
 
-def calibration_passes(
-    calibration: Calibration, simulate: Simulate, options: CompileOptions, progress: Progress
-) -> tuple[Pass, ...]:
-    """Passes that choose numbers on calibration images."""
-
-    def told(stage: str) -> Callable[[int, int], None]:
-        return lambda done, total: progress(stage, done, total)
-
-    measured = (calibration, simulate, options)
-    passes = [calibrate_thresholds(calibration, options)]
-    if options.weight_calibration == "gradient":
-        passes.append(calibrate_weights(calibration, options, told("calibrate-weights")))
-    passes.append(quantize_weights(calibration, options))
-    if options.bias_rounds:
-        passes.append(calibrate_bias(*measured, told("calibrate-bias")))
-    if options.potential_calibration:
-        passes.append(calibrate_potential(*measured, told("calibrate-potential")))
-    return tuple(passes)
-
-
 def compile_graph(
     loaded: Loaded,
     calibration: Array | Iterable[Array],
@@ -68,23 +44,29 @@ def compile_graph(
     *,
     preprocessing: Preprocessing | None = None,
     labels: Int64 | None = None,
+    prices: Prices = NO_PRICES,
     progress: Progress = lambda stage, done, total: None,
 ) -> Compiled:
     """The line: convert, calibrate, lower."""
     ann = Ann()
     source = loaded.graph.input
-    images, stream = selected_images(calibration, source, options)
-    exits = ExitCalibration(loaded.graph, images, labels, options)
+    drawn, stream = selected_images(calibration, source, options)
+    exits = ExitCalibration(loaded.graph, drawn, labels, options)
+    images, held_out = split(drawn, options)
     outputs = _outputs_on(images[:_CHECKED_IMAGES], ann)
     graph, first = run_passes(
         loaded.graph, conversion(options), outputs, lambda stage: progress(stage, 0, 1)
     )
     chosen = Calibration(images, ann, stream, graph).first(images_within_memory(graph, options))
-    steps = calibration_passes(chosen, simulate, options, progress)
+    searches = searching(graph, chosen, held_out, simulate, options=options, prices=prices)
+    means = Means(chosen, simulate, options, searches, progress)
+    steps = calibration_passes(pass_names(options), means)
     graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
     warnings = (*loaded.warnings, *calibration_warnings(images, chosen, options))
-    program = lower(graph, options, preprocessing, provenance(loaded, chosen, options, warnings))
-    return exits.applied(Compiled(program, first + second, warnings), simulate, ann, progress)
+    origin = {**provenance(loaded, chosen, options, warnings), **searches.provenance()}
+    program = lower(graph, options, preprocessing, origin)
+    compiled = Compiled(program, first + second, warnings, tuple(searches.found))
+    return exits.applied(compiled, simulate, ann, progress)
 
 
 def convert(loaded: Loaded, options: CompileOptions) -> Graph:

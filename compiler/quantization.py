@@ -16,7 +16,7 @@ from spikec.compiler.arrays import Array, Float64, Int64
 from spikec.compiler.connections import Connection
 from spikec.compiler.errors import BoundError
 from spikec.compiler.fixed_point import largest, rounded, split_bias
-from spikec.compiler.ir import Node, Quantized
+from spikec.compiler.ir import Neuron, Node, Quantized
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.path_scales import (
     SplitPath,
@@ -103,7 +103,8 @@ def quantize(
         for drive, exponent in zip(drives, exponents, strict=True)
     )
     spread = step.reshape(-1, *[1] * (len(shape) - 1))
-    population = _population(node, spread, bias, options)
+    delay = 0.0 if neuron.delay is None else neuron.delay.reshape(-1, *[1] * (len(shape) - 1))
+    population = _population(node, spread, bias, options, delay)
     return Quantized(population, connections, spread, bias)
 
 
@@ -239,9 +240,10 @@ class Setting:
     correction: Float64
 
     @classmethod
-    def neutral(cls, channels: int) -> Setting:
-        """The setting that changes nothing."""
-        return cls(np.ones(channels), np.zeros(channels), np.zeros(channels))
+    def neutral(cls, channels: int, delay: Float64 | None = None) -> Setting:
+        """The setting that changes nothing of a population with this delay, by default none."""
+        held = np.zeros(channels) if delay is None else np.broadcast_to(delay, channels)
+        return cls(np.ones(channels), held, np.zeros(channels))
 
     def where(self, chosen: Array, other: Setting) -> Setting:
         """Per channel the other setting where chosen, else this one."""
@@ -259,9 +261,14 @@ def with_setting(
     assert node.neuron is not None
     spread = (-1,) + (1,) * (len(node.known_shape()) - 1)
     bias = quantized.bias + setting.correction.reshape(spread)
-    threshold = node.neuron.threshold
-    if threshold is not None:
-        factor = setting.factor if node.neuron.per_channel else setting.factor.mean(keepdims=True)
-        node = node.updated(neuron=replace(node.neuron, threshold=threshold * factor))
+    node = node.updated(neuron=settled(node.neuron, setting))
     population = _population(node, quantized.step, bias, options, setting.delay.reshape(spread))
     return Quantized(population, quantized.connections, quantized.step, bias)
+
+
+def settled(neuron: Neuron, setting: Setting) -> Neuron:
+    """The neuron with the thresholds and delays of a setting."""
+    if neuron.threshold is None:
+        return neuron
+    factor = setting.factor if neuron.per_channel else setting.factor.mean(keepdims=True)
+    return replace(neuron, threshold=neuron.threshold * factor, delay=setting.delay)

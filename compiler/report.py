@@ -12,6 +12,7 @@ from spikec.compiler.frontend.load import Loaded
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import PassRecord
 from spikec.compiler.program import Program
+from spikec.compiler.search.found import Found
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class Compiled:
         program: The result.
         records: One per pass, in order.
         warnings: What the user should know.
+        found: What searches chose, in order.
     """
 
     program: Program
     records: tuple[PassRecord, ...]
     warnings: tuple[str, ...]
+    found: tuple[Found, ...] = ()
 
 
 def fewer_images(images: Array, chosen: Calibration, options: CompileOptions) -> tuple[str, ...]:

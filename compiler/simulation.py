@@ -31,6 +31,28 @@ class Fired:
     saturations: Int64
 
 
+@dataclass(frozen=True, eq=False)
+class Totals:
+    """What a whole run gave and counted, summed over images and steps.
+
+    Attributes:
+        outputs: v of the read-out after T steps, int64, (images, *shape).
+        events: Payloads other than 0 of each population in program order, int64, (populations,).
+        synaptic_events: Σ over events of their fan-out, per connection, int64, (connections,).
+        synaptic_spikes: Σ|n|·fan-out, per connection, int64, (connections,).
+    """
+
+    outputs: Int64
+    events: Int64
+    synaptic_events: Int64
+    synaptic_spikes: Int64
+
+    @property
+    def images(self) -> int:
+        """Images that were run."""
+        return len(self.outputs)
+
+
 class Simulate(Protocol):
     """Integer spikes of single populations, exactly as a whole run would give them; whole runs."""
 
@@ -53,6 +75,16 @@ class Simulate(Protocol):
         self, population: AdaFire | MaxPool, current: Array, timesteps: int, vmax: int
     ) -> Fired:
         """Spikes of ``population`` under ``current``, (T or 1, images, *shape or counters)."""
+        ...
+
+    def totals(self, program: Program, inputs: Array) -> Totals:
+        """A whole run of a program.
+
+        Args:
+            program: A valid program.
+            inputs: Quantised inputs as its input population emits them: (images, *shape), or
+                (images, T, *shape) for frames.
+        """
         ...
 
     def readouts(self, program: Program, inputs: Array) -> Int64:

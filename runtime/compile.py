@@ -11,6 +11,7 @@ import numpy as np
 
 from spikec.backends.simulator import SimulatorBackend
 from spikec.compiler.arrays import Array, Int64
+from spikec.compiler.calibrating import Progress
 from spikec.compiler.calibration import drawn
 from spikec.compiler.errors import (
     CalibrationError,
@@ -24,13 +25,16 @@ from spikec.compiler.errors import (
 from spikec.compiler.frontend.load import Loaded, load_graph
 from spikec.compiler.frontend.model_file import ModelLike
 from spikec.compiler.ir import INPUT
-from spikec.compiler.options import CompileOptions, firing_rule
-from spikec.compiler.pipeline import Progress, compile_graph, convert
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.pipeline import compile_graph, convert
+from spikec.compiler.pipelines import DEFAULT_PIPELINE, chosen_options
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.compiler.report import Compiled
+from spikec.compiler.search.prices import NO_PRICES
 from spikec.runtime.inputs import checked_labels
 from spikec.runtime.preprocess import preprocess
+from spikec.runtime.prices import prices_of
 
 _BATCH = 64
 """Images that are preprocessed at once."""
@@ -48,21 +52,15 @@ def compile_model(
     phi: int = 4,
     fire: str = "plain",
     windowed: bool = False,
+    pipeline: str = DEFAULT_PIPELINE,
     seed: int = 0,
     preprocessing: Preprocessing | None = None,
     input_shape: tuple[int, ...] | None = None,
     calibration_images: int | None = None,
-    simplify: bool = True,
-    weight_calibration: str = "none",
-    threshold_method: str = "mmse",
-    threshold_percentile: float = 99.9,
-    threshold_per: str = "channel",
-    potential_calibration: bool = False,
-    exit_loss: float | None = None,
-    exit_rule: str = "margin",
     labels: Array | Sequence[int] | None = None,
+    simplify: bool = True,
     progress: Progress = _silent,
-    **widths: int,
+    **options: object,
 ) -> Program:
     """Compile a trained network to an integer spiking program.
 
@@ -74,24 +72,18 @@ def compile_model(
         phi: φ, the largest payload of a spike, 1…255; 1 is the integrate-and-fire neuron.
         fire: "plain", or "retract": spikes that came too early are taken back.
         windowed: Integrate T steps, then fire T steps.
+        pipeline: What is calibrated; see ``pipelines.PRESETS``.
         seed: Of the choice of calibration images; equal seeds give equal programs.
         preprocessing: How raw inputs become the model's inputs; stored in the program.
         input_shape: Of the model's input without batch axis, where the file leaves it open; by
             default that of the calibration inputs.
         calibration_images: How many of them to use at most.
+        labels: Class of each calibration input, by which ``exit_loss`` tells lost images; else
+            the ANN tells them.
         simplify: Whether onnxslim may simplify the model first.
-        weight_calibration: "fit", "none", or "gradient" (minutes instead of seconds, with torch).
-        threshold_method: "mmse", "percentile", "maximum" or "balancing".
-        threshold_percentile: For "percentile".
-        threshold_per: "channel" or "layer".
-        potential_calibration: Whether every neuron gets an initial potential of its own.
-        exit_loss: Points of accuracy that images may lose by leaving before step T; None: none
-            leaves early. A loss of 1 point takes 600 calibration images to prove.
-        exit_rule: "margin", "confidence", "entropy", or "iat", the published formula.
-        labels: Class of each calibration input, by which lost images are told; else by the ANN.
         progress: Told of (stage, steps done, steps in all).
-        **widths: ``weight_bits``, ``input_bits``, ``membrane_bits``, ``bias_rounds``,
-            ``threshold_images``, ``memory_bytes`` as in CompileOptions.
+        **options: Every other choice of CompileOptions and SearchOptions by name; see
+            ``pipelines.chosen_options`` for the names of the latter.
 
     Returns:
         The program. Its ``provenance`` says where it comes from.
@@ -99,27 +91,13 @@ def compile_model(
     Raises:
         CompileError: With file, node and operator, what is wrong and the way out.
     """
+    given = dict(options, timesteps=timesteps, phi=phi, fire=fire, windowed=windowed, seed=seed)
     if calibration_images is not None:
-        widths["calibration_images"] = calibration_images
-    options = CompileOptions(
-        timesteps=timesteps,
-        phi=phi,
-        fire=firing_rule(fire),
-        windowed=windowed,
-        seed=seed,
-        weight_calibration=weight_calibration,
-        threshold_method=threshold_method,
-        threshold_percentile=threshold_percentile,
-        threshold_per=threshold_per,
-        potential_calibration=potential_calibration,
-        exit_loss=exit_loss,
-        exit_rule=exit_rule,
-        **widths,
-    )
+        given["calibration_images"] = calibration_images
     return compiled(
         model,
         calibration,
-        options,
+        chosen_options(pipeline, given),
         preprocessing=preprocessing,
         input_shape=input_shape,
         simplify=simplify,
@@ -156,6 +134,7 @@ def compiled(
             SimulatorBackend(),
             preprocessing=preprocessing,
             labels=classes,
+            prices=prices_of(options.search.profile) if options.search.active else NO_PRICES,
             progress=progress,
         )
     except (CalibrationError, InputError):  # of the calibration inputs, not of the model's file
@@ -226,7 +205,7 @@ def _preprocessed(
 ) -> Iterable[Array]:
     """What the model reads for the calibration images that are used."""
     if isinstance(calibration, np.ndarray) and calibration.ndim:
-        count = max(options.calibration_images, options.threshold_images)
+        count = max(options.drawn_images, options.threshold_images)
         return _Preprocessed(
             calibration, drawn(len(calibration), count, options.seed), preprocessing
         )
@@ -240,7 +219,7 @@ def _labels_used(
     if options.exit_loss is None:
         problem = "labels of calibration images are given, and nothing asks for them"
         raise OptionError(problem, hint="leave them out, or give exit_loss")
-    count = options.calibration_images
+    count = options.drawn_images
     if not isinstance(calibration, np.ndarray) or not calibration.ndim:
         return checked_labels(labels)[:count]
     checked = checked_labels(labels, len(calibration))

@@ -59,9 +59,30 @@ def head_rows(program: Program) -> list[Row]:
         ("preprocessing", _steps(program.preprocessing)),
         ("exit rule", exit_text(program.exit_rule)),
     ]
-    return rows + [
-        (name.replace("_", " "), _plain(value)) for name, value in program.provenance.items()
+    rows += [
+        (name.replace("_", " "), _plain(value))
+        for name, value in program.provenance.items()
+        if name != "search"
     ]
+    return rows + search_rows(program)
+
+
+def search_rows(program: Program) -> list[Row]:
+    """(what, value) lines about every search that made a program."""
+    rows: list[Row] = []
+    for found in json.loads(program.provenance.get("search", "[]")):
+        first, *others = found["lines"]
+        layers = ", ".join(f"{name} {_chosen(choice)}" for name, choice in found["layers"].items())
+        rows += [(f"{found['search']} search", first), *(("", line) for line in others)]
+        rows.append(("", layers))
+    return rows
+
+
+def _chosen(choice: dict[str, float | str]) -> str:
+    mode = "" if choice["mode"] == "plain" else f" {choice['mode']}"
+    return f"φ={choice['phi']}{mode}" + (
+        f" ρ={choice['compression']:g}" if choice["compression"] != 1 else ""
+    )
 
 
 def exit_text(rule: ExitRule | None) -> str:

@@ -32,6 +32,7 @@ from source_tree import (
 COMPILER_LAYERS = (
     ("errors", "arrays", "tensor_file"),
     ("preprocessing", "populations", "connections", "exit_rule"),
+    ("search_options",),
     ("options",),
     ("fixed_point", "encoding", "ir"),
     ("structure", "geometry", "bounds", "program_structure", "program_description"),
@@ -45,12 +46,15 @@ COMPILER_LAYERS = (
     ("ann",),
     ("frontend.load",),  # holds the imported graph against the file by onnxruntime
     ("activations", "calibration", "regions"),
+    ("thresholds",),
     ("walk", "error_terms"),
     ("gradient",),
     ("lower",),
+    ("search",),
     ("invariants",),
     ("passes",),
-    ("report",),
+    ("report", "searching"),
+    ("pipelines", "calibrating"),
     ("exit_ladder", "exit_calibration"),
     ("pipeline",),
 )

@@ -14,6 +14,7 @@ from spikec.backends.base import (
     PopulationCounts,
     Progress,
     checked_inputs,
+    totals_of,
 )
 from spikec.backends.reference.connections import carried, paths
 from spikec.backends.reference.populations import AdaFireState, MaxPoolState, ReadoutState
@@ -21,7 +22,7 @@ from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.connections import Connection
 from spikec.compiler.populations import AdaFire, Coding, Input, MaxPool, Population, Readout
 from spikec.compiler.program import Program
-from spikec.compiler.simulation import Fired
+from spikec.compiler.simulation import Fired, Totals
 
 Train = list[Int64]
 """One array (images, *shape) per step."""
@@ -101,6 +102,10 @@ class ReferenceBackend:
         adafire(state, currents, trace)
         membrane = state.v.astype(np.int32)
         return Fired(_narrow(np.stack(trace.spikes)), membrane, trace.saturations)
+
+    def totals(self, program: Program, inputs: Array) -> Totals:
+        """A whole run of a program; see Simulate.totals."""
+        return totals_of(program, self.run(program, inputs))
 
 
 def summed(connections: Sequence[Connection], payloads: Mapping[str, Int64]) -> Int64:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from spikec.backends.base import BackendRun, Progress, checked_inputs
+from spikec.backends.base import BackendRun, Progress, checked_inputs, totals_of
 from spikec.backends.simulator.dense.engine import DenseEngine
 from spikec.backends.simulator.events.engine import EventEngine
 from spikec.backends.simulator.events.machine import Level, MachineCodeError
@@ -19,7 +19,7 @@ from spikec.compiler.connections import Connection
 from spikec.compiler.errors import OptionError
 from spikec.compiler.populations import AdaFire, MaxPool, Population
 from spikec.compiler.program import Program
-from spikec.compiler.simulation import Fired
+from spikec.compiler.simulation import Fired, Totals
 
 
 class Engine(StrEnum):
@@ -121,6 +121,10 @@ class SimulatorBackend:
                 self._tell(error)
                 self._events = None
         return self._dense.fire(population, current, timesteps, vmax)
+
+    def totals(self, program: Program, inputs: Array) -> Totals:
+        """A whole run of a program; see Simulate.totals."""
+        return totals_of(program, self.run(program, inputs))
 
     def _prepared(self, program: Program, record: frozenset[str]) -> EventEngine | None:
         """The event engine, with machine code for a program; None if there can be none."""

@@ -23,9 +23,9 @@ from spikec.compiler.calibration import Calibration
 from spikec.compiler.frontier import population_nodes
 from spikec.compiler.integers import integers_of
 from spikec.compiler.invariants import integers_set
-from spikec.compiler.ir import Graph, Node, Quantized
+from spikec.compiler.ir import Graph, Neuron, Node, Quantized
 from spikec.compiler.lower import currents_proved
-from spikec.compiler.neuron_search import NeuronSearch
+from spikec.compiler.neuron_search import Freedom, NeuronSearch
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
@@ -39,18 +39,29 @@ def calibrate_bias(
     simulate: Simulate,
     options: CompileOptions,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    freedom: Freedom = Freedom.THRESHOLD,
 ) -> Pass:
-    """The pass for given images; ``simulate`` tells the integer spikes."""
+    """The pass for given images; ``simulate`` tells the integer spikes.
+
+    Thresholds and delays that change are also noted in the neurons, for passes behind this one.
+    """
 
     def apply(graph: Graph) -> Graph:
         walk = _Walk(graph, calibration, simulate, options)
+        walk.freedom = freedom
         nodes = population_nodes(graph)
         quantized = {}
         for done, node in enumerate(nodes):
             progress(done, len(nodes))
             quantized[node.name] = walk.visit(node)
         progress(len(nodes), len(nodes))
-        return graph.mapped(lambda node: node.updated(quantized=quantized.get(node.name)))
+        return graph.mapped(
+            lambda node: node.updated(
+                quantized=quantized.get(node.name),
+                neuron=walk.neurons.get(node.name, node.neuron),
+            )
+        )
 
     return Pass(
         "calibrate-bias",
@@ -71,6 +82,8 @@ class _Walk(Walk):
     ) -> None:
         super().__init__(graph, calibration, simulate, options)
         self._scales: dict[str, Float64] = {}
+        self.freedom = Freedom.THRESHOLD
+        self.neurons: dict[str, Neuron] = {}
 
     def visit(self, node: Node) -> Quantized:
         """The corrected integers of one population."""
@@ -109,8 +122,10 @@ class _Walk(Walk):
                     target,
                     lambda trial, images: self.fire(trial, current[:, :images]),
                     self.options,
+                    freedom=self.freedom,
                 )
                 quantized = search.run()
+                self.neurons[node.name] = search.neuron
                 assert isinstance(quantized.population, AdaFire)
                 return quantized, self.fire(quantized.population, current)
             case Input():

@@ -12,26 +12,19 @@ Cases:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from spikec.compiler.activations import ChannelSamples, channel_samples
 from spikec.compiler.arrays import Array, Float64
-from spikec.compiler.balancing import balanced_caps, percentile_caps, usable_caps
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.frontier import Frontier, population_nodes
 from spikec.compiler.invariants import neurons_placed, thresholds_set
 from spikec.compiler.ir import Graph, Neuron, Node
-from spikec.compiler.mmse import best_caps
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
-from spikec.compiler.populations import Fire
 from spikec.compiler.regions import Region
-
-_SAMPLES = 8192
-"""Samples per channel: enough for a threshold within 1 % of the one from all activations."""
+from spikec.compiler.thresholds import activation_samples, best_threshold, samples_of
 
 
 def calibrate_thresholds(calibration: Calibration, options: CompileOptions) -> Pass:
@@ -76,44 +69,8 @@ def _from_statistics(
         for node in graph
         if node.neuron is not None and node.neuron.kind in ("input", "adafire")
     }
-    channels = sum(graph[name].known_shape()[0] for name in neurons)
-    count = int(np.clip(options.memory_bytes // (8 * channels), 256, _SAMPLES))
-    batches = calibration.statistics(graph, tuple(neurons))
-    held = len(calibration.images)
-    images = min(held, options.threshold_images or held)
-    samples = channel_samples(batches, images, count, options.seed)
-    return {name: _threshold(samples[name], neurons[name], options) for name in neurons}
-
-
-def _threshold(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> Float64:
-    if neuron.kind == "input":
-        return _peaks(samples, neuron)
-    return _caps(samples, neuron, options) / neuron.phi
-
-
-def _peaks(samples: ChannelSamples, neuron: Neuron) -> Float64:
-    return usable_caps(
-        samples.peak if neuron.per_channel else samples.peak.max(keepdims=True), None
-    )
-
-
-def _caps(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> Float64:
-    values = samples.values.astype(np.float64)
-    values = values if neuron.per_channel else values.reshape(1, -1)
-    match options.threshold_method:
-        case "percentile":
-            return percentile_caps(values, options.threshold_percentile, ceiling=neuron.ceiling)
-        case "maximum":
-            return np.minimum(_peaks(samples, neuron), neuron.ceiling or np.inf)
-        case "balancing":
-            return balanced_caps(values, ceiling=neuron.ceiling)
-        case _:
-            return best_caps(
-                values,
-                neuron.phi * options.timesteps,
-                signed=neuron.fire is Fire.SIGNED,
-                ceiling=neuron.ceiling,
-            )
+    samples = activation_samples(graph, tuple(neurons), calibration, options)
+    return {name: best_threshold(samples[name], neurons[name], options) for name in neurons}
 
 
 class _Balancing:
@@ -134,8 +91,8 @@ class _Balancing:
     def _visit(self, node: Node, neuron: Neuron) -> None:
         values = self._values(node)
         if neuron.kind in ("input", "adafire"):
-            samples = self._samples(node.name, values)
-            threshold = _threshold(samples, neuron, self._options)
+            samples = samples_of(node.name, values, self._options)
+            threshold = best_threshold(samples, neuron, self._options)
             self.thresholds[node.name] = threshold
             cap = (threshold * neuron.phi).reshape(-1, *[1] * (values.ndim - 2))
             values = np.clip(values, -cap, cap).astype(np.float32)
@@ -150,8 +107,3 @@ class _Balancing:
         return region.activation(
             {name: self._frontier.activations[name] for name in region.sources}
         )
-
-    def _samples(self, name: str, values: Array) -> ChannelSamples:
-        batches: Iterable[Mapping[str, Array]] = [{name: values}]
-        found = channel_samples(batches, len(values), _SAMPLES, self._options.seed)
-        return found[name]

@@ -13,9 +13,24 @@ import typer
 
 from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.errors import CalibrationError, InputError
+from spikec.compiler.pipelines import DEFAULT_PIPELINE
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
+from spikec.runtime.cli.calibration import (
+    CalibratePotentials,
+    ExitLoss,
+    ExitRuleName,
+    Labels,
+    Passes,
+    Pipeline,
+    ThresholdImages,
+    ThresholdPer,
+    ThresholdPercentile,
+    Thresholds,
+    WeightCalibration,
+    given_options,
+)
 from spikec.runtime.cli.console import print_json, print_pairs, progress_bars, remark
 from spikec.runtime.cli.exits import check_exits, exit_facts, exit_rows, labels_of
 from spikec.runtime.cli.options import (
@@ -26,7 +41,19 @@ from spikec.runtime.cli.options import (
     preprocessing,
     sizes,
 )
+from spikec.runtime.cli.search import (
+    AccuracyLoss,
+    Compress,
+    EnergyBudget,
+    EnergyRatio,
+    Latency,
+    Modes,
+    PhiMin,
+    Profile,
+    SearchPhi,
+)
 from spikec.runtime.inputs import ImageFiles, open_inputs
+from spikec.runtime.inspection import search_rows
 from spikec.runtime.output import check_writable
 
 DEFAULT_IMAGES = 256
@@ -34,6 +61,7 @@ DEFAULT_IMAGES = 256
 
 
 def compile_command(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="An ONNX file.")],
     calibration: Annotated[
         str,
@@ -56,40 +84,26 @@ def compile_command(
     windowed: Annotated[
         bool, typer.Option("--windowed", help="Integrate T steps, then fire T steps.")
     ] = False,
-    weight_calibration: Annotated[
-        str,
-        typer.Option(help="none, fit (layer by layer) or gradient (all at once, needs torch)."),
-    ] = "none",
-    thresholds: Annotated[
-        str, typer.Option(help="mmse, percentile, maximum or balancing.")
-    ] = "mmse",
-    threshold_percentile: Annotated[
-        float, typer.Option(metavar="P", help="Of the activations, for percentile.")
-    ] = 99.9,
-    threshold_per: Annotated[str, typer.Option(help="channel, or layer: one θ for all.")] = (
-        "channel"
-    ),
-    threshold_images: Annotated[
-        int, typer.Option(metavar="N", help="Measure thresholds on so many images, streamed.")
-    ] = 0,
-    calibrate_potentials: Annotated[
-        bool,
-        typer.Option("--calibrate-potentials", help="An initial potential for every neuron."),
-    ] = False,
-    exit_loss: Annotated[
-        float | None,
-        typer.Option(metavar="POINTS", help="Accuracy that images may lose by leaving early."),
-    ] = None,
-    exit_rule: Annotated[
-        str | None,
-        typer.Option(metavar="RULE", help="margin (the default), confidence, entropy or iat."),
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE[:ARRAY]", help="Classes of the calibration inputs, for --exit-loss."
-        ),
-    ] = None,
+    pipeline: Pipeline = DEFAULT_PIPELINE,
+    passes: Passes = None,
+    weight_calibration: WeightCalibration = None,
+    thresholds: Thresholds = None,
+    threshold_percentile: ThresholdPercentile = None,
+    threshold_per: ThresholdPer = None,
+    threshold_images: ThresholdImages = None,
+    calibrate_potentials: CalibratePotentials = None,
+    exit_loss: ExitLoss = None,
+    exit_rule: ExitRuleName = None,
+    labels: Labels = None,
+    search_phi: SearchPhi = None,
+    phi_min: PhiMin = None,
+    modes: Modes = None,
+    latency: Latency = None,
+    compress: Compress = None,
+    energy_ratio: EnergyRatio = None,
+    energy_budget: EnergyBudget = None,
+    accuracy_loss: AccuracyLoss = None,
+    profile: Profile = None,
     seed: Annotated[int, typer.Option(help="Of the choice of calibration images.")] = 0,
     images: Annotated[
         int | None, typer.Option(metavar="N", help="Calibration images used at most.")
@@ -125,6 +139,8 @@ def compile_command(
     spikec compile net.onnx --calibration calib.npy -o net.spikec -T 8 --phi 4
     spikec compile net.onnx --calibration calib.npy -o net.spikec -T 16 --windowed
     spikec compile net.onnx --calibration calib.npy -o net.spikec --exit-loss 1.0 --images 600
+    spikec compile net.onnx --calibration calib.npy -o net.spikec \\
+        --search-phi --compress --accuracy-loss 0.5
     spikec compile net.onnx --calibration data.npz:x -o net.spikec \\
         --layout hw --scale 1/255
     spikec compile net.onnx --calibration photos/ -o net.spikec \\
@@ -137,7 +153,7 @@ def compile_command(
     check_exits(exit_loss, exit_rule, labels)
     steps = preprocessing(scale, mean, std, layout, (resize, crop))
     check_writable(output)
-    draw = (images or DEFAULT_IMAGES, threshold_images, seed)
+    draw = (images or DEFAULT_IMAGES, threshold_images or 0, seed)
     raw, chosen = _calibration(calibration, array, steps, draw)
     classes = labels_of(labels, calibration, chosen)
     started = time.monotonic()
@@ -150,14 +166,9 @@ def compile_command(
             fire=fire,
             windowed=windowed,
             weight_calibration=weight_calibration,
-            threshold_method=thresholds,
-            threshold_percentile=threshold_percentile,
-            threshold_per=threshold_per,
-            threshold_images=threshold_images,
-            potential_calibration=calibrate_potentials,
-            exit_loss=exit_loss,
-            exit_rule=exit_rule or "margin",
             labels=classes,
+            pipeline=pipeline,
+            **given_options(context.params),
             seed=seed,
             preprocessing=steps,
             input_shape=sizes(input_shape, "--input-shape") or None,
@@ -226,6 +237,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
             {
                 "output": output,
                 "digest": program.digest,
+                "search": json.loads(program.provenance.get("search", "[]")),
                 "warnings": _warnings(program),
                 "bytes": size,
                 "seconds": round(seconds, 3),
@@ -246,6 +258,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
             ("populations", f"{len(program.populations)} with {neurons:,} neurons"),
             ("connections", str(len(program.connections))),
             *exit_rows(program),
+            *search_rows(program),
             ("compiled in", f"{seconds:.1f} s"),
         ]
     )

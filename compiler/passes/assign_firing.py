@@ -1,0 +1,166 @@
+"""assign-firing: φ and firing mode of every population that fires, by a search within a budget.
+
+Cases:
+1. φ (paper 2, AAAI 2025, AdaFire): each layer at each φ, the others as they are, thresholds
+   searched again; then the Pareto programme of ``search.pareto`` over the sums of losses and
+   energies.
+2. Firing mode: the same trials for each allowed mode, or each mode for the whole network.
+3. Budget in energy: the smallest loss within it. Budget in accuracy: the cheapest assignment whose
+   agreement with the ANN on held-out images is low by no more; the program as it was if there is
+   none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from spikec.compiler.activations import ChannelSamples
+from spikec.compiler.invariants import integers_set, neurons_placed, thresholds_set
+from spikec.compiler.ir import Graph, Neuron, Node
+from spikec.compiler.lower import currents_proved
+from spikec.compiler.passes.base import Pass
+from spikec.compiler.search.choices import (
+    Choice,
+    Mode,
+    choice_of,
+    fired_as,
+    modes_for,
+    searched_nodes,
+)
+from spikec.compiler.search.found import Found
+from spikec.compiler.search.latency import latency
+from spikec.compiler.search.selection import Catalogue, Sum, with_few_windows
+from spikec.compiler.search.study import Judged, Study
+from spikec.compiler.search.sweep import Sweep
+from spikec.compiler.thresholds import activation_samples, best_threshold
+
+
+def assign_firing(
+    study: Study,
+    told: Callable[[Found], None] = lambda found: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Pass:
+    """The pass for given images; ``told`` receives what it found."""
+
+    def apply(graph: Graph) -> Graph:
+        firing = _Firing(graph, study)
+        before = study.judged(graph)
+        chosen, after = firing.chosen(before, firing.start(before), progress)
+        told(study.report("firing", before, chosen, after))
+        return after.graph
+
+    return Pass(
+        "assign-firing",
+        apply,
+        requires=(neurons_placed, thresholds_set, integers_set),
+        ensures=(neurons_placed, thresholds_set, integers_set, currents_proved(study.options)),
+        exact=True,
+    )
+
+
+class _Firing:
+    def __init__(self, graph: Graph, study: Study) -> None:
+        self._study, self._search = study, study.options.search
+        names = [node.name for node in searched_nodes(graph)]
+        self._samples: dict[str, ChannelSamples] = activation_samples(
+            graph, names, study.bench.calibration, study.options
+        )
+
+    def start(self, before: Judged) -> Judged:
+        """What trials differ from in one layer: the network in the allowed mode that loses least.
+
+        A layer alone in another mode sends its spikes at other times than those behind it are
+        calibrated for; what a mode is worth shows where all layers fire in it.
+        """
+        results = [before] if self._allowed(before.graph) else []
+        for mode in map(Mode, self._search.modes):
+            neurons = {
+                node.name: self._neuron(node, Choice(_neuron(node).phi, taken))
+                for node in searched_nodes(before.graph)
+                for taken in modes_for(_neuron(node), (mode,))
+            }
+            graph = self._study.with_neurons(before.graph, neurons)
+            if self._allowed(graph):
+                results.append(self._study.judged(graph))
+        return min(results, key=lambda result: result.trial.loss, default=before)
+
+    def chosen(
+        self, before: Judged, start: Judged, progress: Callable[[int, int], None]
+    ) -> tuple[Sum, Judged]:
+        """The assignment, and the graph that it makes."""
+        sweep = Sweep(start.graph, self._study.bench, self._neuron)
+        own = {node.name: choice_of(_neuron(node)) for node in searched_nodes(start.graph)}
+        choices = {node.name: self._choices(node) for node in searched_nodes(start.graph)}
+        others = {name: [c for c in found if c != own[name]] for name, found in choices.items()}
+        trials = sweep.run(others, progress)
+        for name in own:
+            if own[name] in choices[name]:
+                trials[name] = {own[name]: sweep.base, **trials.get(name, {})}
+        catalogue = Catalogue(with_few_windows(trials, self._windows(start)), sweep.base)
+        if self._search.accuracy_loss is not None:
+            unchanged = self._unchanged(before, start)
+            return self._study.within_accuracy(
+                before, catalogue.ladder(), lambda each: self._judged(start, each), unchanged
+            )
+        chosen = catalogue.within_energy(*self._energy_budget(before))
+        return chosen, self._judged(start, chosen)
+
+    def _windows(self, start: Judged) -> int:
+        """How many more layers may be windowed."""
+        layers = len(searched_nodes(start.graph))
+        steps, limit = self._study.options.timesteps, self._search.latency
+        if limit is None or all(_neuron(n).windowed for n in searched_nodes(start.graph)):
+            return layers
+        return (limit - latency(start.graph, steps)) // steps
+
+    def _unchanged(self, before: Judged, start: Judged) -> Judged:
+        """What remains if no assignment is good enough."""
+        allowed = self._search.accuracy_loss
+        assert allowed is not None
+        lost = 100 * (before.held_out.agreement - start.held_out.agreement)
+        return start if lost <= allowed or not self._allowed(before.graph) else before
+
+    def _allowed(self, graph: Graph) -> bool:
+        """Whether all layers fire in allowed modes, and a run takes no more steps than it may."""
+        limit, modes = self._search.latency, tuple(map(Mode, self._search.modes))
+        fitting = not modes or all(
+            choice_of(neuron).mode in modes_for(neuron, modes)
+            for neuron in map(_neuron, searched_nodes(graph))
+        )
+        return fitting and (limit is None or latency(graph, self._study.options.timesteps) <= limit)
+
+    def _energy_budget(self, before: Judged) -> tuple[float, str]:
+        if self._search.energy_budget is not None:
+            return self._search.energy_budget, "the energy budget"
+        ratio = self._search.energy_ratio
+        ratio = 0.95 if ratio is None else ratio
+        return ratio * before.trial.energy, f"an energy of {ratio:g} of the uniform program's"
+
+    def _judged(self, start: Judged, chosen: Sum) -> Judged:
+        graph = start.graph
+        neurons = {n: self._neuron(graph[n], choice) for n, choice in chosen.choices.items()}
+        return self._study.judged(self._study.with_neurons(graph, neurons))
+
+    def _choices(self, node: Node) -> list[Choice]:
+        search, own = self._search, choice_of(_neuron(node))
+        allowed: tuple[Mode, ...] = (own.mode,)
+        if search.modes and not search.uniform_mode:
+            allowed = modes_for(_neuron(node), tuple(map(Mode, search.modes)))
+        top = search.phi_max or self._study.options.phi
+        phis = range(search.phi_min, top + 1) if search.phi else (own.phi,)
+        return [Choice(phi, mode) for mode in allowed for phi in phis]
+
+    def _neuron(self, node: Node, choice: Choice) -> Neuron:
+        """The neuron of a choice, with the thresholds that suit it."""
+        own = _neuron(node)
+        if choice == choice_of(own):
+            return own
+        neuron = fired_as(own, choice)
+        threshold = best_threshold(self._samples[node.name], neuron, self._study.options)
+        return replace(neuron, threshold=threshold)
+
+
+def _neuron(node: Node) -> Neuron:
+    assert node.neuron is not None
+    return node.neuron

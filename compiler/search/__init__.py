@@ -1,0 +1,1 @@
+"""Search over the choices that a layer has: φ, firing mode, compression of its spikes."""

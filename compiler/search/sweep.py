@@ -1,0 +1,175 @@
+"""Sweep: every choice of every layer, tried with all other layers as they are.
+
+One walk over the populations in topological order keeps the spikes before the current layer. A
+choice of that layer is fired on its true current, its biases are corrected on the spot, and only
+what lies behind it is run. The energy of a trial is that of the whole program: what the layer
+sends, by fan-out and with real borders, and what changes in the layers behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from spikec.compiler.arrays import Array, Float64
+from spikec.compiler.connections import Connection, Weighted
+from spikec.compiler.fixed_point import largest
+from spikec.compiler.frontier import Frontier, population_nodes, sources_of
+from spikec.compiler.ir import Graph, Neuron, Node, Quantized
+from spikec.compiler.lower import lower
+from spikec.compiler.neuron_search import Freedom, NeuronSearch
+from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
+from spikec.compiler.regions import Region
+from spikec.compiler.search.bench import Bench, Trial, encoded
+from spikec.compiler.search.choices import Choice
+from spikec.compiler.search.requantize import again, requantized
+from spikec.compiler.search.suffix import cut_behind
+
+_BIAS_ROUNDS = 3
+"""One try as it is, and one with the bias corrected by what the first one missed."""
+
+Vary = Callable[[Node, Choice], Neuron]
+"""The neuron of a node under a choice."""
+Enough = Callable[[Trial], bool]
+"""Whether a trial is so bad that later choices of its layer need not be tried."""
+
+
+class Sweep:
+    """The walk over one graph whose populations have their integers.
+
+    Attributes:
+        base: The graph as it is.
+    """
+
+    def __init__(self, graph: Graph, bench: Bench, vary: Vary) -> None:
+        self._graph, self._bench, self._vary = graph, bench, vary
+        self._options = replace(bench.options, bias_rounds=_BIAS_ROUNDS, weight_calibration="none")
+        self._frontier = Frontier(graph)
+        self._scales: dict[str, Float64] = {}
+        self.base, self._totals = bench.run(graph)
+
+    def run(
+        self,
+        choices: Mapping[str, Sequence[Choice]],
+        progress: Callable[[int, int], None],
+        enough: Enough = lambda trial: False,
+    ) -> dict[str, dict[Choice, Trial]]:
+        """A trial of every choice, by layer.
+
+        Args:
+            choices: By layer, in the order in which they are tried.
+            progress: Told of layers done and in all.
+            enough: Ends the trials of a layer.
+        """
+        trials: dict[str, dict[Choice, Trial]] = {}
+        nodes = population_nodes(self._graph)
+        for done, node in enumerate(nodes):
+            progress(done, len(nodes))
+            found = self._visit(node, choices.get(node.name, ()), enough)
+            if found:
+                trials[node.name] = found
+        progress(len(nodes), len(nodes))
+        return trials
+
+    def _visit(self, node: Node, choices: Sequence[Choice], enough: Enough) -> dict[Choice, Trial]:
+        assert node.quantized is not None
+        population = node.quantized.population
+        target = self._target(node)
+        spikes: Array | None = None
+        trials: dict[Choice, Trial] = {}
+        match population:
+            case Input():
+                spikes = encoded(population, target)[None]
+            case AdaFire() | MaxPool():
+                current = self._current(node.quantized)
+                layer = _Layer(node, node.quantized, target, current)
+                for choice in choices:
+                    trials[choice] = self._trial(layer, choice)
+                    if enough(trials[choice]):
+                        break
+                spikes = self._fire(population, current)
+            case Readout():
+                pass
+        self._frontier.advance(node.name, target, spikes)
+        self._scales[node.name] = population.scale
+        return trials
+
+    def _trial(self, layer: _Layer, choice: Choice) -> Trial:
+        name = layer.node.name
+        node = layer.node.updated(neuron=self._vary(layer.node, choice))
+        graph = self._graph.mapped(lambda other: node if other.name == name else other)
+        quantized = again(graph, node, self._scales, self._options)
+        current = self._current_for(layer, quantized)
+        search = NeuronSearch(
+            node,
+            quantized,
+            layer.target,
+            lambda trial, images: self._fire(trial, current[:, :images]),
+            self._options,
+            freedom=Freedom.BIAS,
+        )
+        quantized = search.run()
+        assert isinstance(quantized.population, AdaFire)
+        spikes = self._fire(quantized.population, current)
+        graph = requantized(graph, frozenset(), self._options, {name: quantized})
+        return self.judged(graph, name, spikes)
+
+    def judged(self, graph: Graph, name: str, spikes: Array) -> Trial:
+        """What the program of a graph does, if it differs from the base from one layer on.
+
+        Args:
+            graph: All that stands before the layer is as in the base.
+            name: The layer.
+            spikes: What it sends, (T, images, *shape).
+        """
+        program = lower(graph, self._options)
+        suffix = cut_behind(program, name, {**self._frontier.spikes, name: spikes})
+        totals = self._bench.simulate.totals(suffix.program, suffix.inputs)
+        return self._bench.judged(program, suffix.completed(totals, self._totals))
+
+    def _target(self, node: Node) -> Array:
+        if not sources_of(self._graph, node):
+            batches = self._bench.calibration.activations(self._graph, [node.name])
+            return np.concatenate([batch[node.name] for batch in batches])
+        region = Region(self._graph, node.name, self._bench.calibration.ann)
+        return region.activation(self._frontier.activations)
+
+    def _current(self, quantized: Quantized) -> Array:
+        return self._bench.simulate.currents(
+            quantized.population, quantized.connections, self._frontier.spikes
+        )
+
+    def _current_for(self, layer: _Layer, quantized: Quantized) -> Array:
+        """The layer's current under other integers, which mostly differ by a shift alone."""
+        shift = _shift(layer.quantized.connections, quantized.connections)
+        if shift is None:
+            return self._current(quantized)
+        return layer.current << shift if shift >= 0 else layer.current >> -shift
+
+    def _fire(self, population: AdaFire | MaxPool, current: Array) -> Array:
+        vmax, steps = largest(self._options.membrane_bits), self._options.timesteps
+        return self._bench.simulate.fire(population, current, steps, vmax).spikes
+
+
+class _Layer:
+    """One population as it is: its node, integers, the ANN's activation and its own current."""
+
+    def __init__(self, node: Node, quantized: Quantized, target: Array, current: Array) -> None:
+        self.node, self.quantized = node, quantized
+        self.target, self.current = target, current
+
+
+def _shift(before: Sequence[Connection], after: Sequence[Connection]) -> int | None:
+    """By how many bits all currents are shifted left; None where weights differ as well."""
+    shifts = {new.exponent - old.exponent for old, new in zip(before, after, strict=True)}
+    if len(shifts) != 1:
+        return None
+    if not all(map(np.array_equal, _weights(before), _weights(after))):
+        return None
+    return shifts.pop()
+
+
+def _weights(connections: Sequence[Connection]) -> list[Array]:
+    return [f.weights for c in connections for f in c.factors if isinstance(f, Weighted)]

@@ -1,0 +1,78 @@
+"""Thresholds of a neuron from samples of the activation that it stands for.
+
+Per channel, or per layer where channels cannot be told apart or one threshold is asked for; a
+Clip's ceiling bounds φθ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from spikec.compiler.activations import ChannelSamples, channel_samples
+from spikec.compiler.arrays import Array, Float64
+from spikec.compiler.balancing import balanced_caps, percentile_caps, usable_caps
+from spikec.compiler.calibration import Calibration
+from spikec.compiler.ir import Graph, Neuron
+from spikec.compiler.mmse import best_caps
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.populations import Fire
+
+_SAMPLES = 8192
+"""Samples per channel: enough for a threshold within 1 % of the one from all activations."""
+
+
+def activation_samples(
+    graph: Graph, names: Sequence[str], calibration: Calibration, options: CompileOptions
+) -> dict[str, ChannelSamples]:
+    """Samples of the ANN's activations at some nodes, by name, in bounded memory."""
+    channels = sum(graph[name].known_shape()[0] for name in names)
+    count = int(np.clip(options.memory_bytes // (8 * channels), 256, _SAMPLES))
+    batches = calibration.statistics(graph, names)
+    held = len(calibration.images)
+    images = min(held, options.threshold_images or held)
+    return channel_samples(batches, images, count, options.seed)
+
+
+def samples_of(name: str, values: Array, options: CompileOptions) -> ChannelSamples:
+    """Samples of activations that are there already, (images, *shape)."""
+    batches: Iterable[Mapping[str, Array]] = [{name: values}]
+    return channel_samples(batches, len(values), _SAMPLES, options.seed)[name]
+
+
+def best_threshold(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> Float64:
+    """The threshold for kind, φ and rule of a neuron, by the method that was chosen.
+
+    Returns:
+        (C,) or (1,).
+    """
+    if neuron.kind == "input":
+        return _peaks(samples, neuron)
+    threshold: Float64 = _caps(samples, neuron, options) / neuron.phi
+    return threshold
+
+
+def _peaks(samples: ChannelSamples, neuron: Neuron) -> Float64:
+    return usable_caps(
+        samples.peak if neuron.per_channel else samples.peak.max(keepdims=True), None
+    )
+
+
+def _caps(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> Float64:
+    values = samples.values.astype(np.float64)
+    values = values if neuron.per_channel else values.reshape(1, -1)
+    match options.threshold_method:
+        case "percentile":
+            return percentile_caps(values, options.threshold_percentile, ceiling=neuron.ceiling)
+        case "maximum":
+            return np.minimum(_peaks(samples, neuron), neuron.ceiling or np.inf)
+        case "balancing":
+            return balanced_caps(values, ceiling=neuron.ceiling)
+        case _:
+            return best_caps(
+                values,
+                neuron.phi * options.timesteps,
+                signed=neuron.fire is Fire.SIGNED,
+                ceiling=neuron.ceiling,
+            )

@@ -1,0 +1,106 @@
+"""Options of `spikec compile` that say what is calibrated, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+_PANEL = "Calibration"
+_EXITS = "Early exit"
+
+Pipeline = Annotated[
+    str, typer.Option(rich_help_panel=_PANEL, help="none, light, advanced or adaptive.")
+]
+Passes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        rich_help_panel=_PANEL,
+        help="The calibrating passes instead, in order: calibrate-thresholds,quantize-weights,…",
+    ),
+]
+WeightCalibration = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=_PANEL,
+        help="none, fit (layer by layer) or gradient (all at once, needs torch).",
+    ),
+]
+Thresholds = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=_PANEL, help="mmse, percentile, maximum or balancing."),
+]
+ThresholdPercentile = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P", rich_help_panel=_PANEL, help="Of the activations, for percentile (99.9)."
+    ),
+]
+ThresholdPer = Annotated[
+    str | None, typer.Option(rich_help_panel=_PANEL, help="channel, or layer: one θ for all.")
+]
+ThresholdImages = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        rich_help_panel=_PANEL,
+        help="Measure thresholds on so many images, streamed.",
+    ),
+]
+CalibratePotentials = Annotated[
+    bool | None,
+    typer.Option(
+        "--calibrate-potentials",
+        rich_help_panel=_PANEL,
+        help="An initial potential for every neuron.",
+    ),
+]
+ExitLoss = Annotated[
+    float | None,
+    typer.Option(
+        metavar="POINTS",
+        rich_help_panel=_EXITS,
+        help="Accuracy that images may lose by leaving early.",
+    ),
+]
+ExitRuleName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        rich_help_panel=_EXITS,
+        help="margin (the default), confidence, entropy or iat.",
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE[:ARRAY]",
+        rich_help_panel=_EXITS,
+        help="Classes of the calibration inputs, for --exit-loss.",
+    ),
+]
+
+_NAMES = {"thresholds": "threshold_method", "calibrate_potentials": "potential_calibration"}
+"""Where the command line says it shorter."""
+_LISTS = ("passes", "modes")
+_OPTIONS = (
+    *("passes", "weight_calibration", "thresholds", "threshold_percentile", "threshold_per"),
+    *("threshold_images", "calibrate_potentials", "exit_loss", "exit_rule"),
+    *("search_phi", "phi_min", "modes", "latency", "compress"),
+    *("energy_ratio", "energy_budget", "accuracy_loss", "profile"),
+)
+
+
+def given_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the compiler among a command's parameters, those that were given, by name."""
+    return {
+        _NAMES.get(name, name): _words(parameters[name]) if name in _LISTS else parameters[name]
+        for name in _OPTIONS
+        if parameters[name] is not None
+    }
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+from searches import LAYERS, quantized, two_branches
+
+from spikec.compiler.errors import OptionError
+from spikec.compiler.ir import Graph
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.passes.compress_spikes import compress_spikes
+from spikec.compiler.search.found import Found
+from spikec.compiler.search_options import SearchOptions
+
+
+def searched(weight: float = 1.0, **search: object) -> tuple[Graph, Graph, Found]:
+    chosen = SearchOptions(compression=True, **search)  # type: ignore[arg-type]
+    options = CompileOptions(timesteps=4, phi=4, search=chosen)
+    graph, study = quantized(two_branches(weight), options)
+    found: list[Found] = []
+    return graph, compress_spikes(study, found.append).apply(graph), found[0]
+
+
+def test_exactly_the_layer_that_tolerates_compression_is_compressed() -> None:
+    before, after, found = searched(weight=1e-3, compression_ratio=1.1)
+    rates = {name: choice.compression for name, choice in found.layers.items()}
+    assert rates["rb"] == 10
+    assert rates["r"] == rates["ra"] == 1
+    for name in LAYERS:
+        old, new = before[name].neuron, after[name].neuron
+        assert old is not None
+        assert new is not None
+        assert new.threshold == pytest.approx(old.threshold * rates[name])
+    assert found.after.energy < found.before.energy
+
+
+def test_the_receiver_gets_the_same_charge_from_fewer_spikes() -> None:
+    before, after, _ = searched(weight=1e-3, compression_ratio=1.1)
+    old, new = before["rb"].quantized, after["rb"].quantized
+    assert old is not None
+    assert new is not None
+    assert new.population.scale == pytest.approx(10 * old.population.scale, rel=0.05)
+
+
+def test_a_ratio_that_nothing_keeps_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"a summed loss of 0.01 of the uncompressed program's"):
+        searched(compression_ratio=0.01)
+
+
+def test_a_loss_of_agreement_bounds_what_held_out_images_lose() -> None:
+    _, _, found = searched(accuracy_loss=5.0)
+    assert found.before.agreement - found.after.agreement <= 0.05
+    assert found.after.energy < found.before.energy
+    assert any(choice.compression > 1 for choice in found.layers.values())
