@@ -48,7 +48,7 @@ def calibration_passes(
         return lambda done, total: progress(stage, done, total)
 
     measured = (calibration, simulate, options)
-    passes = [calibrate_thresholds(calibration, options)]
+    passes = [calibrate_thresholds(calibration, options, told("calibrate-thresholds"))]
     if options.weight_calibration == "gradient":
         passes.append(calibrate_weights(calibration, options, told("calibrate-weights")))
     passes.append(quantize_weights(calibration, options))

@@ -12,7 +12,7 @@ Cases:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -34,8 +34,12 @@ _SAMPLES = 8192
 """Samples per channel: enough for a threshold within 1 % of the one from all activations."""
 
 
-def calibrate_thresholds(calibration: Calibration, options: CompileOptions) -> Pass:
-    """The pass for given T and calibration images."""
+def calibrate_thresholds(
+    calibration: Calibration,
+    options: CompileOptions,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Pass:
+    """The pass for given T and calibration images; ``progress`` is told of images."""
 
     def apply(graph: Graph) -> Graph:
         if options.threshold_per == "layer":
@@ -43,7 +47,7 @@ def calibrate_thresholds(calibration: Calibration, options: CompileOptions) -> P
         if options.threshold_method == "balancing":
             thresholds = _Balancing(graph, calibration, options).thresholds
         else:
-            thresholds = _from_statistics(graph, calibration, options)
+            thresholds = _from_statistics(graph, calibration, options, progress)
         return graph.mapped(
             lambda node: (
                 node.updated(neuron=replace(node.neuron, threshold=thresholds[node.name]))
@@ -68,7 +72,10 @@ def _with_one_threshold(node: Node) -> Node:
 
 
 def _from_statistics(
-    graph: Graph, calibration: Calibration, options: CompileOptions
+    graph: Graph,
+    calibration: Calibration,
+    options: CompileOptions,
+    progress: Callable[[int, int], None],
 ) -> dict[str, Float64]:
     """Thresholds by node name, from one pass of the ANN over all images."""
     neurons = {
@@ -78,11 +85,25 @@ def _from_statistics(
     }
     channels = sum(graph[name].known_shape()[0] for name in neurons)
     count = int(np.clip(options.memory_bytes // (8 * channels), 256, _SAMPLES))
-    batches = calibration.statistics(graph, tuple(neurons))
     held = len(calibration.images)
+    batches = _told(
+        calibration.statistics(graph, tuple(neurons)), progress, options.threshold_images or held
+    )
     images = min(held, options.threshold_images or held)
     samples = channel_samples(batches, images, count, options.seed)
     return {name: _threshold(samples[name], neurons[name], options) for name in neurons}
+
+
+def _told(
+    batches: Iterable[dict[str, Array]], progress: Callable[[int, int], None], total: int
+) -> Iterator[dict[str, Array]]:
+    """The same batches, and a word before each and after the last."""
+    done = 0
+    for batch in batches:
+        progress(done, total)
+        yield batch
+        done += len(next(iter(batch.values())))
+    progress(total, total)
 
 
 def _threshold(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> Float64:
