@@ -68,7 +68,9 @@ def _potential(means: Means) -> Pass:
 
 
 _MAKERS: Mapping[str, Callable[[Means], Pass]] = {
-    "calibrate-thresholds": lambda m: calibrate_thresholds(m.calibration, m.options),
+    "calibrate-thresholds": lambda m: calibrate_thresholds(
+        m.calibration, m.options, m.told("calibrate-thresholds")
+    ),
     "calibrate-weights": lambda m: calibrate_weights(
         m.calibration, m.options, m.told("calibrate-weights")
     ),

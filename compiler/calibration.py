@@ -27,8 +27,7 @@ class Calibration:
     Attributes:
         images: In the model's input layout, float32, (images, *input shape).
         ann: Runs the graph in float32.
-        stream: Batches of images for statistics, those above among them, read once; None: the
-            images above.
+        stream: Batches of images for statistics, those above among them; None: the images above.
         teacher: The network whose activations the program is to give, with the nodes of the graph
             that is calibrated; None: that graph. It differs where weights have learnt to make up
             for their neurons.
@@ -112,17 +111,22 @@ def selected_images(
     size = 4 * int(np.prod(node.known_shape()))
     count = max(1, min(options.drawn_images, options.memory_bytes // size))
     wanted = options.threshold_images
-    chosen: Iterable[Array] = calibration
+    source: Iterable[Array] = calibration
     if isinstance(calibration, np.ndarray):
         _check(calibration, node)
         order = drawn(len(calibration), max(count, wanted), options.seed)
-        chosen = (calibration[order[at : at + _BATCH]] for at in range(0, len(order), _BATCH))
-    return _held(_checked(chosen, node), node, count, wanted)
+        source = _Drawn(calibration, order)
+    batches = _checked(source, node)
+    images, rest = _first(batches, node, count)
+    if not wanted:
+        return images, None
+    if iter(source) is source:
+        return images, _Once(_limited(itertools.chain([images, rest], batches), wanted), node)
+    return images, _Again(source, node, wanted)
 
 
-def _held(
-    batches: Iterator[Float32], node: Node, count: int, wanted: int
-) -> tuple[Float32, Iterable[Float32] | None]:
+def _first(batches: Iterator[Float32], node: Node, count: int) -> tuple[Float32, Float32]:
+    """The first images, and what is left of the batch that the last of them was in."""
     parts: list[Float32] = []
     rest: Float32 | None = None
     missing = count
@@ -134,10 +138,50 @@ def _held(
             break
     if rest is None:
         raise CalibrationError("there are no calibration inputs", node.where, "give at least one")
-    images = np.concatenate(parts)
-    if not wanted:
-        return images, None
-    return images, _limited(itertools.chain([images, rest], batches), wanted)
+    return np.concatenate(parts), rest
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Chosen images of an array, batch by batch."""
+
+    images: Array
+    order: Int64
+
+    def __iter__(self) -> Iterator[Array]:
+        for at in range(0, len(self.order), _BATCH):
+            yield self.images[self.order[at : at + _BATCH]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Again:
+    """The first images of batches that can be read as often as one likes."""
+
+    batches: Iterable[Array]
+    node: Node
+    count: int
+
+    def __iter__(self) -> Iterator[Float32]:
+        return _limited(_checked(self.batches, self.node), self.count)
+
+
+@dataclass(eq=False)
+class _Once:
+    """Batches that are gone when they have been read."""
+
+    batches: Iterator[Float32]
+    node: Node
+    read: bool = False
+
+    def __iter__(self) -> Iterator[Float32]:
+        if self.read:
+            raise CalibrationError(
+                "the stream of calibration inputs is needed twice and can be read once",
+                self.node.where,
+                "give an array, or a list of batches",
+            )
+        self.read = True
+        return self.batches
 
 
 def _limited(batches: Iterable[Float32], count: int) -> Iterator[Float32]:

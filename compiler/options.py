@@ -56,7 +56,7 @@ class CompileOptions:
         bias_rounds: Rounds of bias calibration per population; 0 leaves the biases alone.
         threshold_method: What a threshold is: the one of least mean squared error ("mmse"), a
             percentile of the activations, their maximum, or the result of local threshold
-            "balancing". After all but "mmse" no later pass moves it.
+            "balancing". After all but "mmse" only learning by gradients still moves it.
         threshold_percentile: Of the activations other than 0, in (0, 100], for "percentile".
         threshold_per: "channel", or one threshold for a whole "layer".
         threshold_images: Images that the statistics of the thresholds stream over, one batch at a

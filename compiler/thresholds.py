@@ -6,7 +6,7 @@ Clip's ceiling bounds φθ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -19,20 +19,40 @@ from spikec.compiler.mmse import best_caps
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.populations import Fire
 
+Told = Callable[[int, int], None]
+"""Told of images done and in all."""
+
 _SAMPLES = 8192
 """Samples per channel: enough for a threshold within 1 % of the one from all activations."""
 
 
 def activation_samples(
-    graph: Graph, names: Sequence[str], calibration: Calibration, options: CompileOptions
+    graph: Graph,
+    names: Sequence[str],
+    calibration: Calibration,
+    options: CompileOptions,
+    progress: Told = lambda done, total: None,
 ) -> dict[str, ChannelSamples]:
     """Samples of the ANN's activations at some nodes, by name, in bounded memory."""
     channels = sum(graph[name].known_shape()[0] for name in names)
     count = int(np.clip(options.memory_bytes // (8 * channels), 256, _SAMPLES))
-    batches = calibration.statistics(graph, names)
     held = len(calibration.images)
+    total = options.threshold_images or held
+    batches = _told(calibration.statistics(graph, names), progress, total)
     images = min(held, options.threshold_images or held)
     return channel_samples(batches, images, count, options.seed)
+
+
+def _told(
+    batches: Iterable[dict[str, Array]], progress: Told, total: int
+) -> Iterator[dict[str, Array]]:
+    """The same batches, and a word before each and after the last."""
+    done = 0
+    for batch in batches:
+        progress(done, total)
+        yield batch
+        done += len(next(iter(batch.values())))
+    progress(total, total)
 
 
 def samples_of(name: str, values: Array, options: CompileOptions) -> ChannelSamples:

@@ -28,7 +28,8 @@ class Advice:
     Attributes:
         population: Whose error it is.
         cause: A part of the error, or "offset".
-        share: Of the population's own mean square error (of all its error, for "offset").
+        share: Of the squares of the population's own parts, the correction aside; of its whole
+            squared error, for "offset".
         option: As the command line writes it; empty where there is none.
         reason: In a sentence, with the numbers.
     """
@@ -58,11 +59,14 @@ def dearest(layers: Sequence[LayerError]) -> list[LayerError]:
 
 
 def causes(layers: Sequence[LayerError]) -> dict[str, float]:
-    """Shares of what all populations cost, by part of their own error, largest first."""
+    """Shares of what all populations cost, by part of their own error, largest first.
+
+    The correction is left aside: it is there because of other parts, propagated ones among them.
+    """
     costs: dict[str, float] = {}
     for layer in layers:
-        whole = sum(layer.own_parts.values())
-        for name, value in layer.own_parts.items():
+        whole = sum(layer.root_parts.values())
+        for name, value in layer.root_parts.items():
             share = layer.own_effect.size * value / whole if whole > 0 else 0.0
             costs[name] = costs.get(name, 0.0) + share
     total = sum(costs.values())
@@ -89,8 +93,8 @@ def advised(
 
 
 def _for_part(program: Program, layer: LayerError, options: CompileOptions) -> Advice:
-    cause, value = next(iter(layer.own_parts.items()))
-    whole = sum(layer.own_parts.values())
+    cause, value = next(iter(layer.root_parts.items()))
+    whole = sum(layer.root_parts.values())
     share = value / whole if whole > 0 else 0.0
     population = program.population(layer.name)
     option, reason = _remedy(cause, layer, population, program, options)

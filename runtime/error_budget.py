@@ -43,8 +43,8 @@ class ErrorBudget:
         layers: One per population, in the program's order.
         output: How far the program's outputs are from the ANN's.
         causes: By part of the error, its share of what the populations cost: own effects, each
-            divided among the population's own parts by their mean squares, added up. An
-            estimate, since neither effects nor squares add up.
+            divided among the population's own parts (but the correction) by their mean squares,
+            added up. An estimate, since neither effects nor squares add up.
         advice: For the populations whose own error costs most, dearest first.
         warnings: What the user should know.
     """

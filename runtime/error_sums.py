@@ -90,6 +90,12 @@ class LayerError:
         own = {name: value for name, value in self.parts.items() if name != "propagated"}
         return dict(sorted(own.items(), key=lambda item: -item[1]))
 
+    @property
+    def root_parts(self) -> dict[str, float]:
+        """The own parts without the correction, which answers to others, if there are others."""
+        roots = {name: value for name, value in self.own_parts.items() if name != "correction"}
+        return roots if any(roots.values()) else self.own_parts
+
     def to_dict(self) -> dict[str, Json]:
         """Everything as plain values that JSON can hold."""
         return {
@@ -149,7 +155,7 @@ class EffectSums:
     def result(self) -> Effect:
         """Means over the images."""
         error = _ratio(self.difference, self.squares)
-        if not self.classifies:
+        if not self.classifies or not self.images:
             return Effect(error, None, None)
         return Effect(error, self.divergence / self.images, self.changed / self.images)
 

@@ -20,7 +20,7 @@ PART_LEGEND = (
 )
 CAUSE_LEGEND = (
     "an estimate: the effect of each population's own error on the output, divided among the parts "
-    "of that error by their squares, and added up"
+    "of that error, but the correction, by their squares, and added up"
 )
 EFFECT_HEADER: Row = (
     "population",

@@ -12,6 +12,7 @@ Cases:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -27,8 +28,12 @@ from spikec.compiler.regions import Region
 from spikec.compiler.thresholds import activation_samples, best_threshold, samples_of
 
 
-def calibrate_thresholds(calibration: Calibration, options: CompileOptions) -> Pass:
-    """The pass for given T and calibration images."""
+def calibrate_thresholds(
+    calibration: Calibration,
+    options: CompileOptions,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Pass:
+    """The pass for given T and calibration images; ``progress`` is told of images."""
 
     def apply(graph: Graph) -> Graph:
         if options.threshold_per == "layer":
@@ -36,7 +41,7 @@ def calibrate_thresholds(calibration: Calibration, options: CompileOptions) -> P
         if options.threshold_method == "balancing":
             thresholds = _Balancing(graph, calibration, options).thresholds
         else:
-            thresholds = _from_statistics(graph, calibration, options)
+            thresholds = _from_statistics(graph, calibration, options, progress)
         return graph.mapped(
             lambda node: (
                 node.updated(neuron=replace(node.neuron, threshold=thresholds[node.name]))
@@ -61,7 +66,10 @@ def _with_one_threshold(node: Node) -> Node:
 
 
 def _from_statistics(
-    graph: Graph, calibration: Calibration, options: CompileOptions
+    graph: Graph,
+    calibration: Calibration,
+    options: CompileOptions,
+    progress: Callable[[int, int], None],
 ) -> dict[str, Float64]:
     """Thresholds by node name, from one pass of the ANN over all images."""
     neurons = {
@@ -69,7 +77,7 @@ def _from_statistics(
         for node in graph
         if node.neuron is not None and node.neuron.kind in ("input", "adafire")
     }
-    samples = activation_samples(graph, tuple(neurons), calibration, options)
+    samples = activation_samples(graph, tuple(neurons), calibration, options, progress)
     return {name: best_threshold(samples[name], neurons[name], options) for name in neurons}
 
 

@@ -74,3 +74,22 @@ def test_a_batch_that_is_not_finite_is_refused_when_it_is_streamed() -> None:
     assert stream is not None
     with pytest.raises(CalibrationError, match="NaN"):
         list(stream)
+
+
+def test_what_can_be_read_again_is_streamed_again() -> None:
+    options = CompileOptions(calibration_images=10, threshold_images=25)
+    for source in (IMAGES, list(in_batches(4))):
+        _, stream = selected_images(source, SOURCE, options)
+        assert stream is not None
+        once, again = (np.concatenate(list(stream)) for _ in range(2))
+        assert np.array_equal(once, again)
+        assert len(once) == 25
+
+
+def test_what_can_be_read_once_says_so_the_second_time() -> None:
+    options = CompileOptions(calibration_images=10, threshold_images=25)
+    _, stream = selected_images(in_batches(4), SOURCE, options)
+    assert stream is not None
+    list(stream)
+    with pytest.raises(CalibrationError, match="read once"):
+        list(stream)

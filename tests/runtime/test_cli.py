@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from spikec.compiler.arrays import Array
@@ -250,6 +251,30 @@ def test_compile_passes_its_options_on(
     assert (seen["threshold_method"], seen["threshold_percentile"]) == ("percentile", 99.0)
     assert seen["threshold_per"] == "layer"
     assert expected.items() <= seen.items()
+
+
+def test_of_a_folder_as_many_images_are_drawn_as_thresholds_need(
+    monkeypatch: pytest.MonkeyPatch, program: Program, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(9):
+        Image.new("L", (2, 2), number).save(folder / f"{number}.png")
+    drawn: list[int] = []
+
+    def compile_model(model: str, calibration: Iterable[Array], **options: object) -> Program:
+        drawn[:] = [int(batch[0, 0, 0]) for batch in calibration]
+        return program
+
+    monkeypatch.setattr(compiling, "compile_model", compile_model)
+    output = tmp_path / "net.spikec"
+    given = ["compile", "net.onnx", "--calibration", folder, "-o", output, "--layout", "hw"]
+    assert spikec(*given, "--images", 4).exit_code == 0
+    assert len(drawn) == 4
+    assert spikec(*given, "--images", 4, "--threshold-images", 7).exit_code == 0
+    assert len(set(drawn)) == 7
+    # The first four are held for all other calibration: they are drawn, not the first files.
+    assert drawn != sorted(drawn)
 
 
 @pytest.mark.parametrize(

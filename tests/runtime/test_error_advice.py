@@ -122,7 +122,7 @@ def test_a_constant_offset_asks_for_calibration_images() -> None:
 
 def test_causes_are_own_effects_divided_by_squares() -> None:
     layers = [
-        layer("a", 0.6, rounding=0.02, unevenness=0.01),
+        layer("a", 0.6, rounding=0.02, unevenness=0.01, correction=0.7),
         layer("b", 0.2, rounding=0.5, propagated=9.0),
         layer("c", 0.0),
     ]
@@ -133,6 +133,12 @@ def test_causes_are_own_effects_divided_by_squares() -> None:
 
 def test_an_input_needs_bits() -> None:
     assert only(tiny_program(), layer("image", rounding=0.1)).option == "input_bits=9"
+
+
+def test_a_correction_is_no_cause_beside_others() -> None:
+    advice = only(tiny_program(), layer(correction=0.1, rounding=0.03, clipping=0.01))
+    assert advice.cause == "rounding"
+    assert advice.share == pytest.approx(0.75)
 
 
 def test_what_calibration_added_is_named() -> None:

@@ -121,3 +121,13 @@ def test_thresholds_need_neurons(calibration: Calibration) -> None:
     (placed,) = calibrate_thresholds(calibration, CompileOptions()).requires
     with pytest.raises(InvariantError):
         placed(chain())
+
+
+def test_progress_counts_images(calibration: Calibration) -> None:
+    told: list[tuple[int, int]] = []
+    graph = place_neurons(CompileOptions()).apply(chain())
+    step = calibrate_thresholds(
+        calibration, CompileOptions(), lambda done, total: told.append((done, total))
+    )
+    step.apply(graph)
+    assert told == [(0, 24), (24, 24)]
