@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikec.backends.base import Backend, BackendRun
+from spikec.backends.base import Progress as BackendProgress
 from spikec.compiler.arrays import Array, Float32, Int64
 from spikec.compiler.errors import OptionError, Where
 from spikec.compiler.populations import Coding
@@ -87,14 +88,22 @@ class Session:
         runs = []
         for start in range(0, max(1, len(inputs)), size):
             batch = model_inputs(self.program, inputs[start : start + size], start)
-            runs.append(self.run_model_inputs(batch, recorded))
-            if progress is not None:
+            runs.append(
+                self.run_model_inputs(batch, recorded, _adding(progress, start, len(inputs)))
+            )
+            if progress is not None:  # not every backend tells
                 progress(min(start + size, len(inputs)), len(inputs))
         return self._decoded(runs)
 
-    def run_model_inputs(self, inputs: Array, record: frozenset[str] = frozenset()) -> BackendRun:
+    def run_model_inputs(
+        self,
+        inputs: Array,
+        record: frozenset[str] = frozenset(),
+        progress: BackendProgress | None = None,
+    ) -> BackendRun:
         """The backend's integers for one batch of what the model reads."""
-        return self.backend.run(self.program, quantise(self.program, inputs), record=record)
+        quantised = quantise(self.program, inputs)
+        return self.backend.run(self.program, quantised, record=record, progress=progress)
 
     def _checked_names(self, record: Collection[str]) -> frozenset[str]:
         names = [population.name for population in self.program.populations]
@@ -190,6 +199,19 @@ def batch_size_for(program: Program) -> int:
     pixels = int(np.prod(program.input.shape)) * frames
     per_image = _BYTES_PER_PAYLOAD * max(neurons * program.timesteps, pixels)
     return int(np.clip(_BATCH_BYTES // per_image, 1, 256))
+
+
+def _adding(progress: Progress | None, done: int, total: int) -> BackendProgress | None:
+    """What a backend tells of the images of one batch, told of all images."""
+    if progress is None:
+        return None
+
+    def add(images: int) -> None:
+        nonlocal done
+        done += images
+        progress(done, total)
+
+    return add
 
 
 def _joined(layers: Sequence[LayerCounts]) -> LayerCounts:

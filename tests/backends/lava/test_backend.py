@@ -13,6 +13,7 @@ from lava_environment import lava_python
 from lava_interpreters import SHIM, script
 from tiny_programs import INPUT, POPULATIONS, tiny_program, with_population
 
+from spikec.backends.base import Progress
 from spikec.backends.lava import backend as module
 from spikec.backends.lava.backend import LavaBackend
 from spikec.backends.lava.environment import LAVA_PYTHON
@@ -34,7 +35,11 @@ FRAMES = tiny_program(populations=(replace(INPUT, coding=Coding.FRAMES), *POPULA
 class FromGolden(LavaBackend):
     """Takes what Lava would have recorded from the golden model."""
 
-    def results(self, program: Program, inputs: Array) -> LavaResults:
+    def results(
+        self, program: Program, inputs: Array, progress: Progress | None = None
+    ) -> LavaResults:
+        if progress is not None:
+            progress(len(inputs))
         run = ReferenceBackend().run(program, inputs, record=names(program))
         spikes = {name: np.swapaxes(n, 0, 1) for name, n in run.spikes.items()}
         membranes = {name: np.swapaxes(v, 0, 1) for name, v in run.membranes.items()}
@@ -98,6 +103,8 @@ def test_lava_runs_frames_and_records_what_it_is_asked_for() -> None:
     steps: list[tuple[int, int]] = []
     lava = LavaBackend(lava_python(), step_progress=lambda done, total: steps.append((done, total)))
     record = frozenset({"pool"})
-    run = lava.run(FRAMES, frames, record=record)
+    finished: list[int] = []
+    run = lava.run(FRAMES, frames, record=record, progress=finished.append)
     assert_equal(run, ReferenceBackend().run(FRAMES, frames, record=record))
+    assert sum(finished) == 3
     assert steps[-1] == (3 * 4 + 3, 3 * 4 + 3)
