@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lava_programs import every_rule
 from lava_runs import Task, assert_same, golden, run_in_lava
-from random_programs import Case, cases
+from random_programs import Case, ample_cases, cases
 
 from spikec.backends.lava.job import LavaResults
 from spikec.compiler.populations import Coding
@@ -49,7 +49,7 @@ def test_every_population_of_a_random_program_equals_the_reference(drawn: list[C
 
 @pytest.mark.slow
 @some_cases(30)
-@given(st.lists(cases(), min_size=PACKED, max_size=PACKED))
+@given(st.lists(st.one_of(cases(), ample_cases()), min_size=PACKED, max_size=PACKED))
 def test_hundreds_of_random_programs_equal_the_reference(drawn: list[Case]) -> None:
     check(drawn, "own")
 

@@ -21,10 +21,14 @@ from spikec.backends.lava.source_text import call, identifiers, text_of
 from spikec.backends.reference import ReferenceBackend
 from spikec.compiler.errors import InputError, OutputFileError
 from spikec.compiler.populations import Coding
+from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.runtime.cli.application import app
-from spikec.runtime.encode import decode, quantise
+from spikec.runtime.compile import compile_model
+from spikec.runtime.encode import decode, model_inputs, quantise
 from spikec.runtime.verify import random_inputs
+
+MODELS = Path(__file__).resolve().parents[3] / "models"
 
 
 def exported(program: Program, folder: Path, processes: Processes = Processes.AUTO) -> Path:
@@ -191,3 +195,22 @@ def test_the_command_refuses_a_full_folder_before_it_computes(tmp_path: Path) ->
     done = CliRunner().invoke(app, ["export", "lava", absent, str(tmp_path / "full")])
     assert done.exit_code == 1
     assert "not empty" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling", ["avgpool", "maxpool"])
+def test_a_trained_network_can_be_exported(pooling: str, tmp_path: Path) -> None:
+    with np.load(MODELS / "demo_images.npz") as archive:
+        calibration, images = archive["calib_x"][:16], archive["test_x"][:3]
+    program = compile_model(
+        MODELS / "networks" / f"fashion_{pooling}.onnx",
+        calibration,
+        preprocessing=Preprocessing(scale=1 / 255, layout="hw"),
+        timesteps=4,
+        bias_rounds=1,
+    )
+    inputs = quantise(program, model_inputs(program, images))
+    expected = ReferenceBackend().run(program, inputs).readout
+    export(program, tmp_path / "net", inputs, expected)
+    done = run_main(tmp_path / "net")
+    assert done.returncode == 0, done.stdout + done.stderr
