@@ -81,15 +81,22 @@ def test_without_an_interpreter_the_error_says_what_was_tried(tmp_path: Path) ->
         LavaBackend(str(shim)).run(tiny_program(), IMAGES)
 
 
-@pytest.mark.parametrize("granularity", ["layer", "network"])
+SATURATING = replace(TIGHT, membrane_bits=9)
+RETRACTING = with_population("hidden", fire=Fire.RETRACT)
+WINDOWED = with_population("hidden", fire=Fire.SIGNED, windowed=True)
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
-    "program",
+    ("program", "granularity"),
     [
-        replace(TIGHT, membrane_bits=9),
-        with_population("hidden", fire=Fire.RETRACT),
-        with_population("hidden", fire=Fire.SIGNED, windowed=True),
+        pytest.param(SATURATING, "layer", id="saturating-layer"),
+        pytest.param(SATURATING, "network", id="saturating-network", marks=SLOW),
+        pytest.param(RETRACTING, "layer", id="retracting-layer", marks=SLOW),
+        pytest.param(RETRACTING, "network", id="retracting-network", marks=SLOW),
+        pytest.param(WINDOWED, "layer", id="windowed-layer", marks=SLOW),
+        pytest.param(WINDOWED, "network", id="windowed-network"),
     ],
-    ids=["saturating", "retract", "windowed"],
 )
 def test_lava_computes_the_integers_of_the_golden_model(program: Program, granularity: str) -> None:
     golden = ReferenceBackend().run(program, IMAGES, record=names(program))
