@@ -51,7 +51,7 @@ def set_up(folder: Path | None = None, python: str | None = None, tell: Tell = p
     """
     if sys.platform != "linux":
         raise LavaEnvironmentError(f"Lava is tested on Linux only, this is {sys.platform}")
-    target = (folder or default_folder() or _nowhere()).absolute()
+    target = Path(os.path.abspath(folder or default_folder() or _nowhere()))
     try:
         with _locked(target):
             return _made(target, python, tell)
