@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikec.backends.base import Backend, BackendRun
+from spikec.backends.base import Progress as BackendProgress
 from spikec.compiler.arrays import Array, Float32, Int64
 from spikec.compiler.errors import OptionError, Where
 from spikec.compiler.populations import Coding
@@ -99,8 +100,9 @@ class Session:
         runs = []
         for start in range(0, max(1, len(inputs)), size):
             batch = model_inputs(self.program, inputs[start : start + size], start)
-            runs.append(self.run_model_inputs(batch, recorded, exit=exit))
-            if progress is not None:
+            told = _adding(progress, start, len(inputs))
+            runs.append(self.run_model_inputs(batch, recorded, told, exit=exit))
+            if progress is not None:  # not every backend tells
                 progress(min(start + size, len(inputs)), len(inputs))
         return self._decoded(runs)
 
@@ -108,6 +110,7 @@ class Session:
         self,
         inputs: Array,
         record: frozenset[str] = frozenset(),
+        progress: BackendProgress | None = None,
         *,
         exit: bool = True,  # noqa: A002
     ) -> tuple[BackendRun, Int64 | None]:
@@ -115,7 +118,8 @@ class Session:
         integers = quantise(self.program, inputs)
         if exit and self.program.exit_rule is not None:
             return run_until_exit(self.backend, self.program, integers, record)
-        return self.backend.run(self.program, integers, record=record), None
+        run = self.backend.run(self.program, integers, record=record, progress=progress)
+        return run, None
 
     def _checked_names(self, record: Collection[str]) -> frozenset[str]:
         names = [population.name for population in self.program.populations]
@@ -223,6 +227,19 @@ def batch_size_for(program: Program) -> int:
     pixels = int(np.prod(program.input.shape)) * frames
     per_image = _BYTES_PER_PAYLOAD * max(neurons * program.timesteps, pixels)
     return int(np.clip(_BATCH_BYTES // per_image, 1, 256))
+
+
+def _adding(progress: Progress | None, done: int, total: int) -> BackendProgress | None:
+    """What a backend tells of the images of one batch, told of all images."""
+    if progress is None:
+        return None
+
+    def add(images: int) -> None:
+        nonlocal done
+        done += images
+        progress(done, total)
+
+    return add
 
 
 def _joined(layers: Sequence[LayerCounts]) -> LayerCounts:

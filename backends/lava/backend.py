@@ -96,9 +96,7 @@ class LavaBackend:
         size = _samples_per_job(program)
         for start in range(0, len(inputs), size):
             images = slice(start, min(start + size, len(inputs)))
-            _store(run, program, images, self.results(program, inputs[images]))
-            if progress is not None:
-                progress(images.stop - start)
+            _store(run, program, images, self.results(program, inputs[images], progress))
         return run
 
     def prepare(self) -> None:
@@ -109,12 +107,15 @@ class LavaBackend:
         """
         self._python()
 
-    def results(self, program: Program, inputs: Array) -> LavaResults:
+    def results(
+        self, program: Program, inputs: Array, progress: Progress | None = None
+    ) -> LavaResults:
         """What every population did, by a single job.
 
         Args:
             program: A valid program.
             inputs: One or more; see Backend.run.
+            progress: Told of finished inputs.
         """
         python = self._python()
         samples = inputs
@@ -123,8 +124,10 @@ class LavaBackend:
         with job_folder() as folder:
             job = self._written(program, samples, folder)
             reserve(job.folder)
-            command = [python, "-u", str(WORKER), str(job.folder)]
-            supervise(command, folder, limits=self.limits, progress=self._step_progress)
+            # -B: no bytecode of Python 3.10 among the files of this package.
+            command = [python, "-B", "-u", str(WORKER), str(job.folder)]
+            steps = _Steps(job, self._step_progress, progress)
+            supervise(command, folder, limits=self.limits, progress=steps)
             return read_results(job, program)
 
     def _written(self, program: Program, samples: Array, folder: JobFolder) -> Job:
@@ -143,6 +146,32 @@ class LavaBackend:
         if not self._found:
             self._found = find_environment(self._named).interpreter
         return self._found
+
+
+class _Steps:
+    """Told of Lava's time steps; tells of them, and of the inputs that have left the pipeline.
+
+    Args:
+        job: That runs.
+        steps: Told of steps.
+        images: Told of inputs finished since the last call.
+    """
+
+    def __init__(self, job: Job, steps: StepProgress | None, images: Progress | None) -> None:
+        self._job = job
+        self._steps = steps
+        self._images = images
+        self._finished = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._steps is not None:
+            self._steps(done, total)
+        samples, timesteps = self._job.samples, self._job.timesteps
+        latency = self._job.steps - samples * timesteps
+        finished = min(max(0, done - latency) // timesteps, samples)
+        if self._images is not None and finished > self._finished:
+            self._images(finished - self._finished)
+        self._finished = finished
 
 
 def _granularity(name: str) -> Granularity:

@@ -29,7 +29,9 @@ PROOF_SECONDS = 60.0
 
 _LAVA = "lava-nc"
 _PROBE = """
-import json, sys
+import sys
+sys.path[:] = filter(None, sys.path)  # a folder named lava may stand where the user is
+import json
 if sys.version_info[:2] != (3, 10):
     sys.exit("this is Python %d.%d, Lava needs 3.10" % sys.version_info[:2])
 from importlib.metadata import version

@@ -51,7 +51,7 @@ def set_up(folder: Path | None = None, python: str | None = None, tell: Tell = p
     """
     if sys.platform != "linux":
         raise LavaEnvironmentError(f"Lava is tested on Linux only, this is {sys.platform}")
-    target = (folder or default_folder() or _nowhere()).absolute()
+    target = Path(os.path.abspath(folder or default_folder() or _nowhere()))
     try:
         with _locked(target):
             return _made(target, python, tell)
@@ -141,12 +141,12 @@ def _ways(base: str, beside: Path) -> Iterator[tuple[list[str], list[str]]]:
     Some systems ship Python without ensurepip; uv, or our own pip, can then fill the environment.
     """
     inside, quiet = str(python_in(beside)), ["install", "--quiet", "--no-input"]
-    yield [base, "-m", "venv", str(beside)], [inside, "-m", "pip", *quiet]
+    yield [base, "-I", "-m", "venv", str(beside)], [inside, "-I", "-m", "pip", *quiet]
     if uv := shutil.which("uv"):
         created = [uv, "venv", "--quiet", "--python", base, str(beside)]
         yield created, [uv, "pip", "install", "--quiet", "--python", inside]
-    bare = [base, "-m", "venv", "--without-pip", str(beside)]
-    yield bare, [sys.executable, "-m", "pip", "--python", inside, *quiet]
+    bare = [base, "-I", "-m", "venv", "--without-pip", str(beside)]
+    yield bare, [sys.executable, "-I", "-m", "pip", "--python", inside, *quiet]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from spikec.backends.lava.processes import ask
 _SECONDS = 15.0
 _PROBE = """
 import sys
+sys.path[:] = filter(None, sys.path)
 if sys.version_info[:2] != (3, 10):
     sys.exit("this is Python %d.%d, Lava needs 3.10" % sys.version_info[:2])
 import venv

@@ -19,6 +19,7 @@ from spikec.backends.lava.lowering import (
     LoweredPopulation,
     Processes,
     lower,
+    processes_named,
 )
 from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.connections import (
@@ -116,10 +117,15 @@ def write_job(
         granularity: "layer" or "network".
         probes: Names of populations whose spikes and membranes are recorded.
         processes: "own", "stock" or "auto", as in Processes.
+
+    Raises:
+        OptionError: Other processes.
     """
     frames = program.input.coding is Coding.FRAMES
     by_sample = np.swapaxes(inputs, 0, 1) if frames else inputs
-    chosen = Processes(processes) if granularity == "layer" else Processes.OWN
+    chosen = processes_named(processes)
+    if granularity != "layer":
+        chosen = Processes.OWN
     lowered, samples = lower(program, chosen), len(by_sample)
     steps = lowered.steps(samples, probes)
     job = Job(granularity, program.timesteps, samples, steps, probes, folder)

@@ -20,6 +20,9 @@ SHARED_MEMORY = Path("/dev/shm")
 _SEGMENT = "psm_"
 """Prefix that Python gives to the names of shared memory."""
 
+GRACE_SECONDS = 4.0
+"""Between SIGTERM and SIGKILL."""
+
 _LOOK_SECONDS = 0.02
 
 
@@ -143,21 +146,20 @@ def unlink_segments(names: Iterable[str]) -> None:
             (SHARED_MEMORY / name).unlink(missing_ok=True)
 
 
-def end_group(process: subprocess.Popen[str] | subprocess.Popen[bytes], grace: float = 4.0) -> None:
+def end_group(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     """End every process of the group that ``process`` leads, and take note of its end.
 
     SIGTERM first: then Python's resource tracker, which ignores it, removes the shared memory.
 
     Args:
         process: Leader of a group of its own; may have ended.
-        grace: Seconds until SIGKILL follows.
     """
     for sent in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, sent)
         except (ProcessLookupError, PermissionError):
             break
-        if _empty_within(process, grace):
+        if _empty_within(process, GRACE_SECONDS):
             break
     process.poll()
 

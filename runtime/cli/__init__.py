@@ -1,4 +1,4 @@
-"""The command line: check, compile, run, eval, inspect."""
+"""The command line: check, compile, run, eval, inspect, verify, doctor, lava."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from spikec.runtime.cli.check import check
 from spikec.runtime.cli.compile import compile_command
 from spikec.runtime.cli.doctor import doctor
 from spikec.runtime.cli.eval import eval_command
+from spikec.runtime.cli.export import export_application
 from spikec.runtime.cli.group import CommandGroup
 from spikec.runtime.cli.inspect import inspect_command
 from spikec.runtime.cli.lava import lava_application
@@ -60,6 +61,7 @@ def _application() -> typer.Typer:
     application.command("verify")(verify_command)
     application.command("doctor")(doctor)
     application.add_typer(lava_application(), name="lava")
+    application.add_typer(export_application(), name="export")
     return application
 
 

@@ -47,9 +47,12 @@ def doctor(
             [
                 ("free shared memory", _mebibytes(found.shared_memory_bytes)),
                 ("free for jobs", _mebibytes(found.temporary_bytes)),
+                ("a small program", found.trial.split("\n")[0] or "not run"),
                 ("the Lava backend", "can run" if found.usable else "cannot run"),
             ]
         )
+        if found.trial_failed:
+            print_note(found.trial)
         for advice in found.advice:
             print_note(f"to do: {advice}")
     if not found.usable:

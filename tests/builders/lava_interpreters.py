@@ -50,7 +50,7 @@ for folder; do :; done
 mkdir -p "$folder/bin"; touch "$folder/pyvenv.cfg"
 cat >"$folder/bin/python" <<'SCRIPT'
 #!/bin/sh
-if [ "$1" = -m ]; then echo "$@" >"${{0%/bin/python}}/installed"; exit; fi
+if [ "$2" = -m ]; then echo "$@" >"${{0%/bin/python}}/installed"; exit; fi
 {environment_answers}
 SCRIPT
 chmod +x "$folder/bin/python"

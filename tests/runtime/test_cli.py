@@ -67,9 +67,9 @@ def test_the_version_is_printed() -> None:
     assert result.stdout.startswith("spikec 0.")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, "verify", "doctor", "lava setup"])
 def test_every_help_teaches_by_examples(command: str) -> None:
-    result = spikec(command, "--help")
+    result = spikec(*command.split(), "--help")
     assert result.exit_code == 0
     assert f"spikec {command} " in result.stdout.split("Usage", 1)[1].split("\n", 2)[2]
 

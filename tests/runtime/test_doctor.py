@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lava_environment import lava_python
 from lava_interpreters import NO_LAVA, SHIM, answer, base, script
 from typer.testing import CliRunner, Result
 
@@ -28,6 +29,12 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(LAVA_PYTHON, raising=False)
     monkeypatch.setenv(CACHE_DIR, str(tmp_path / "cache"))
     monkeypatch.setattr(doctor, "bases", lambda: iter(()))
+
+
+@pytest.fixture
+def trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small program runs: what stands in for an interpreter cannot run it."""
+    monkeypatch.setattr(doctor, "try_out", lambda python: ("equal", False))
 
 
 def test_a_machine_without_python_310_is_told_what_to_install() -> None:
@@ -54,7 +61,7 @@ def test_every_interpreter_that_was_tried_is_listed(
     assert content["advice"] == ["spikec lava setup"]
 
 
-def test_setup_makes_what_doctor_then_finds(tmp_path: Path) -> None:
+def test_setup_makes_what_doctor_then_finds(tmp_path: Path, trial: None) -> None:
     python = base(tmp_path / "python", answer())
     made = spikec("lava", "setup", "--python", python)
     assert made.exit_code == 0, made.output
@@ -74,13 +81,24 @@ def test_setup_in_another_folder_says_how_it_is_used(tmp_path: Path) -> None:
 
 
 def test_other_versions_and_little_shared_memory_are_pointed_out(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trial: None
 ) -> None:
     monkeypatch.setattr(doctor, "_LEAST_SHARED_BYTES", 2**60)
     result = spikec("doctor", "--python", script(tmp_path / "python", answer(scipy="1.9.0")))
     assert result.exit_code == 0
     assert "scipy 1.9.0 (tested: 1.15.3)" in result.stdout
     assert "--shm-size" in result.stdout
+
+
+def test_an_interpreter_that_has_lava_and_cannot_run_it_is_found_out(tmp_path: Path) -> None:
+    result = spikec("doctor", "--python", script(tmp_path / "python", answer()))
+    assert result.exit_code == 1
+    assert "no event of its protocol" in result.stdout
+    assert "cannot run" in result.stdout
+
+
+def test_a_small_program_runs_on_lava() -> None:
+    assert "equal to the golden model" in doctor.try_out(lava_python())[0]
 
 
 def test_a_setup_that_fails_is_one_error_and_exit_code_1(tmp_path: Path) -> None:

@@ -106,6 +106,18 @@ def test_no_images_are_refused(program: Program, plain_loops: Backend) -> None:
         run(program, np.zeros((0, 3)), plain_loops)
 
 
+def test_progress_counts_all_images(
+    program: Program, images: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "batch_size_for", lambda program: 10)
+    told: list[tuple[int, int]] = []
+    Session(program, "reference").run(
+        images, progress=lambda done, total: told.append((done, total))
+    )
+    assert sorted(set(told)) == [(10, 23), (20, 23), (23, 23)]
+    assert told == sorted(told)
+
+
 def test_an_unknown_backend_is_refused(program: Program) -> None:
     with pytest.raises(OptionError, match="'gpu'") as caught:
         Session(program, "gpu")

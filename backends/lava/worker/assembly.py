@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from job_file import Connection, Job, Population
+from joining import join
 from kernels.link import Link
 from kernels.network import Network as NetworkSteps
 from kernels.network import Node
 from kernels.populations import AdaFire, MaxPool, Readout, Source
 from lava.magma.core.process.process import AbstractProcess
-from processes.connections import Link as LinkProcess
 from processes.connections import Network
 from processes.neurons import AdaFire as AdaFireProcess
 from processes.neurons import HoldSource
@@ -27,18 +27,10 @@ def assembled(job: Job, error_file: str | None) -> tuple[AbstractProcess, ...]:
 
 def _by_layer(job: Job, error_file: str | None) -> tuple[AbstractProcess, ...]:
     populations = [_process(population, error_file) for population in job.populations]
-    connections = []
-    for connection in job.connections:
-        source, sink = populations[connection.source].s_out, populations[connection.sink].a_in
-        link = connection.link
-        if isinstance(link, Link):
-            process = LinkProcess(link, name=connection.name, error_file=error_file)
-            source.connect(process.s_in)
-            process.a_out.connect(sink)
-        else:
-            process = link.process(connection.name)
-            link.join(source, process, sink)
-        connections.append(process)
+    connections = [
+        join(populations[c.source], populations[c.sink], c.link, name=c.name, error_file=error_file)
+        for c in job.connections
+    ]
     return (*populations, *connections)
 
 

@@ -71,7 +71,7 @@ def _greet(emit: Emit) -> None:
 
 def _run_job(folder: Path, emit: Emit) -> None:
     from assembly import assembled
-    from job_file import read_job
+    from job_file import PROTOCOL, read_job
 
     job = read_job(folder)
     processes = assembled(job, str(folder / "error"))
@@ -82,7 +82,7 @@ def _run_job(folder: Path, emit: Emit) -> None:
         emit("stopping")
     finally:
         processes[0].stop()  # what runs on after an exception would hang at exit
-    result = {"protocol": 1, "steps": job.steps, "seconds": time.monotonic() - started}
+    result = {"protocol": PROTOCOL, "steps": job.steps, "seconds": time.monotonic() - started}
     beside = folder / "result.json.part"
     beside.write_text(json.dumps(result), encoding="utf-8")
     beside.replace(folder / "result.json")

@@ -13,6 +13,7 @@ from lava_environment import lava_python
 from lava_interpreters import SHIM, script
 from tiny_programs import INPUT, POPULATIONS, tiny_program, with_population
 
+from spikec.backends.base import Progress
 from spikec.backends.lava import backend as module
 from spikec.backends.lava.backend import LavaBackend
 from spikec.backends.lava.environment import LAVA_PYTHON
@@ -34,7 +35,11 @@ FRAMES = tiny_program(populations=(replace(INPUT, coding=Coding.FRAMES), *POPULA
 class FromGolden(LavaBackend):
     """Takes what Lava would have recorded from the golden model."""
 
-    def results(self, program: Program, inputs: Array) -> LavaResults:
+    def results(
+        self, program: Program, inputs: Array, progress: Progress | None = None
+    ) -> LavaResults:
+        if progress is not None:
+            progress(len(inputs))
         run = ReferenceBackend().run(program, inputs, record=names(program))
         spikes = {name: np.swapaxes(n, 0, 1) for name, n in run.spikes.items()}
         membranes = {name: np.swapaxes(v, 0, 1) for name, v in run.membranes.items()}
@@ -76,15 +81,22 @@ def test_without_an_interpreter_the_error_says_what_was_tried(tmp_path: Path) ->
         LavaBackend(str(shim)).run(tiny_program(), IMAGES)
 
 
-@pytest.mark.parametrize("granularity", ["layer", "network"])
+SATURATING = replace(TIGHT, membrane_bits=9)
+RETRACTING = with_population("hidden", fire=Fire.RETRACT)
+WINDOWED = with_population("hidden", fire=Fire.SIGNED, windowed=True)
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
-    "program",
+    ("program", "granularity"),
     [
-        replace(TIGHT, membrane_bits=9),
-        with_population("hidden", fire=Fire.RETRACT),
-        with_population("hidden", fire=Fire.SIGNED, windowed=True),
+        pytest.param(SATURATING, "layer", id="saturating-layer"),
+        pytest.param(SATURATING, "network", id="saturating-network", marks=SLOW),
+        pytest.param(RETRACTING, "layer", id="retracting-layer", marks=SLOW),
+        pytest.param(RETRACTING, "network", id="retracting-network", marks=SLOW),
+        pytest.param(WINDOWED, "layer", id="windowed-layer", marks=SLOW),
+        pytest.param(WINDOWED, "network", id="windowed-network"),
     ],
-    ids=["saturating", "retract", "windowed"],
 )
 def test_lava_computes_the_integers_of_the_golden_model(program: Program, granularity: str) -> None:
     golden = ReferenceBackend().run(program, IMAGES, record=names(program))
@@ -98,6 +110,8 @@ def test_lava_runs_frames_and_records_what_it_is_asked_for() -> None:
     steps: list[tuple[int, int]] = []
     lava = LavaBackend(lava_python(), step_progress=lambda done, total: steps.append((done, total)))
     record = frozenset({"pool"})
-    run = lava.run(FRAMES, frames, record=record)
+    finished: list[int] = []
+    run = lava.run(FRAMES, frames, record=record, progress=finished.append)
     assert_equal(run, ReferenceBackend().run(FRAMES, frames, record=record))
+    assert sum(finished) == 3
     assert steps[-1] == (3 * 4 + 3, 3 * 4 + 3)

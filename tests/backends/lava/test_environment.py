@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lava_environment import lava_python
 from lava_interpreters import CHATTERS, HANGS, NO_LAVA, SEGFAULTS, SHIM, answer, script
 
 from spikec.backends.folders import CACHE_DIR
@@ -127,6 +128,16 @@ def test_the_environment_of_the_user_does_not_reach_the_interpreter(
     monkeypatch.setenv("VIRTUAL_ENV", "elsewhere")
     body = f'[ -z "$PYTHONPATH$VIRTUAL_ENV" ] || exit 9\n{answer()}'
     assert prove(Candidate("test", str(script(tmp_path / "python", body)))).usable
+
+
+def test_a_folder_named_lava_where_the_user_is_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    process = tmp_path / "lava" / "magma" / "core" / "process" / "process.py"
+    process.parent.mkdir(parents=True)
+    process.write_text("raise SystemExit('shadowed')")
+    monkeypatch.chdir(tmp_path)
+    assert prove(Candidate("test", lava_python())).usable
 
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])

@@ -111,7 +111,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     ("mode", "words"),
     [
         ("raise", ("'hidden'", "ArithmeticError: boom at step 30", "lava_faulty.py")),
-        ("die", ("died", "exit code 7", "after step")),
+        pytest.param("die", ("died", "exit code 7", "after step"), marks=pytest.mark.slow),
         ("killed", ("died", "SIGKILL", "memory")),
         ("hang", ("nothing was heard for 3 s", "after step")),
     ],
@@ -154,7 +154,7 @@ def lose_a_trace(job: Path) -> None:
     ("change", "words"),
     [
         (truncate, ("JSONDecodeError",)),
-        (other_protocol, ("ProtocolError", "99")),
+        pytest.param(other_protocol, ("ProtocolError", "99"), marks=pytest.mark.slow),
         (lose_a_trace, ("ValueError",)),
     ],
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 import lava_worker
 import pytest
 
+from spikec.backends.lava import processes
 from spikec.backends.lava.errors import LavaRunError
 from spikec.backends.lava.folder import job_folder
 from spikec.backends.lava.host import supervise
@@ -114,8 +115,9 @@ def test_a_good_run_leaves_nothing_behind(traces: Traces, mode: str) -> None:
     ],
 )
 def test_a_failing_run_says_why_and_leaves_nothing_behind(
-    traces: Traces, mode: str, words: tuple[str, ...]
+    traces: Traces, monkeypatch: pytest.MonkeyPatch, mode: str, words: tuple[str, ...]
 ) -> None:
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 1.0)
     begun = time.monotonic()
     with pytest.raises(LavaRunError) as caught:
         traces.run(mode)

@@ -37,7 +37,7 @@ def test_it_is_made_from_a_python_310_and_the_pinned_libraries(tmp_path: Path) -
     told = made(folder, base(tmp_path / "python", answer()))
     assert "300 MB" in told[-1]
     installed = (folder / "installed").read_text()
-    assert installed.startswith("-m pip install")
+    assert installed.startswith("-I -m pip install")
     assert "requirements.txt" in installed
     assert sorted(path.name for path in folder.parent.iterdir()) == ["lava", "lava.lock"]
 

@@ -30,10 +30,10 @@ def readout(shape: Shape) -> Readout:
     return Readout("out", shape, np.zeros([1] * len(shape)), np.ones([1] * len(shape)))
 
 
-def inputs(program: Program, samples: int = 2) -> np.ndarray:
+def inputs(program: Program, samples: int = 3) -> np.ndarray:
     limit = 2 ** (program.input.bits - 1) - 1
     some = RANDOM.integers(-limit, limit + 1, (samples, *program.input.shape))
-    some[0] = RANDOM.choice([-limit, limit], program.input.shape)
+    some[0], some[1] = limit, -limit
     return some
 
 
@@ -59,7 +59,8 @@ def kernel(*shape: int) -> np.ndarray:
 
 
 def convolutions() -> list[Program]:
-    """Uneven kernels, strides, dilations and images; groups from one to as many as channels."""
+    """Uneven kernels, strides, dilations; groups from one to all channels; the largest sums."""
+    full = np.full((1, 57, 3, 3), 127, np.int8)
     return [
         one_factor((3, 5, 7), Conv(kernel(4, 3, 3, 2), (1, 1), (1, 0, 1, 0), (1, 1))),
         one_factor((2, 8, 6), Conv(kernel(3, 2, 3, 3), (2, 1), (2, 1, 2, 1), (1, 1))),
@@ -67,11 +68,12 @@ def convolutions() -> list[Program]:
         one_factor((5, 4, 4), Conv(kernel(10, 1, 3, 3), (1, 1), (1, 1, 1, 1), (1, 1), 5)),
         one_factor((127, 3, 2), Conv(kernel(127, 1, 3, 1), (1, 1), (1, 0, 1, 0), (1, 1), 127)),
         one_factor((7, 1, 3), Conv(kernel(2, 7, 1, 1), (1, 1), (0, 0, 0, 0), (1, 1))),
+        one_factor((57, 3, 3), Conv(full, (1, 1), (0, 0, 0, 0), (1, 1))),
     ]
 
 
 def matrices() -> list[Program]:
-    """Weights of both signs, of one, and few other than 0; every exponent; flattened images."""
+    """Weights of both signs, of one, few other than 0; exponents; images; the largest sums."""
     positive = np.abs(kernel(5, 12))
     mostly_zero = kernel(6, 20) * (RANDOM.random((6, 20)) < 0.1)
     extreme = RANDOM.choice(np.array([-127, 127], np.int8), (4, 12))
@@ -82,6 +84,7 @@ def matrices() -> list[Program]:
         one_factor((3, 2, 2), Dense(extreme), 2, bits=16),
         one_factor((20,), Dense(mostly_zero.astype(np.int8)), 1),
         one_factor((20,), Dense(np.abs(mostly_zero).astype(np.int8))),
+        one_factor((258,), Dense(np.full((1, 258), 127, np.int8)), bits=16),
     ]
 
 
