@@ -29,6 +29,10 @@ IMAGES = np.random.default_rng(0).integers(-100, 100, (19, 1, 4, 4)).astype(np.f
 LABELS = np.random.default_rng(1).integers(0, 3, 19)
 RULE = ExitRule(ExitScore.MARGIN, (50, LARGEST_MARGIN, 100, 110, 130))
 PROGRAM = tiny_program(timesteps=6, exit_rule=RULE)
+LONG = tiny_program(
+    timesteps=14,
+    exit_rule=ExitRule(ExitScore.MARGIN, (*[LARGEST_MARGIN] * 3, *range(160, 340, 20), 400)),
+)
 BACKENDS: tuple[Backend, ...] = (
     ReferenceBackend(),
     SimulatorBackend(1),
@@ -69,13 +73,16 @@ def totals(found: BackendRun, image: int) -> list[int]:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_image_spends_what_a_program_of_so_many_steps_spends(backend: Backend) -> None:
-    inputs = quantise(PROGRAM, IMAGES)
-    found, exits = run_until_exit(backend, PROGRAM, inputs)
-    assert exits.tolist() == exits_by_hand(PROGRAM, inputs)
+@pytest.mark.parametrize("program", [PROGRAM, LONG])
+def test_an_image_spends_what_a_program_of_so_many_steps_spends(
+    program: Program, backend: Backend
+) -> None:
+    inputs = quantise(program, IMAGES)
+    found, exits = run_until_exit(backend, program, inputs)
+    assert exits.tolist() == exits_by_hand(program, inputs)
     assert len({*exits.tolist()}) >= 4
     for i, t in enumerate(exits.tolist()):
-        short = replace(PROGRAM, timesteps=t, exit_rule=None)
+        short = replace(program, timesteps=t, exit_rule=None)
         alone = ReferenceBackend().run(short, inputs[i : i + 1])
         assert totals(found, i) == totals(alone, 0)
         assert np.array_equal(found.readout[i, :t], alone.readout[0])
@@ -237,5 +244,12 @@ def test_nothing_is_computed_for_images_that_have_left() -> None:
     pieces: list[tuple[int, int]] = []
     Session(PROGRAM, Watched(1)).run(IMAGES)
     exits = exits_by_hand(PROGRAM, quantise(PROGRAM, IMAGES))
-    left = [sum(t > stop for t in exits) for stop in (0, 1, 3, 4, 5)]
-    assert pieces == list(zip((1, 2, 1, 1, 1), left, strict=True))
+    assert pieces == [(1, sum(t > stop for t in exits)) for stop in range(6)]
+    pieces.clear()
+    Session(LONG, Watched(1)).run(IMAGES)
+    exits = exits_by_hand(LONG, quantise(LONG, IMAGES))
+    stops = (0, 4, 7, 10, 13)
+    assert pieces == [
+        (steps, sum(t > stop for t in exits))
+        for steps, stop in zip((4, 3, 3, 3, 1), stops, strict=True)
+    ]
