@@ -22,6 +22,7 @@ from spikec.compiler.program import Program
 from spikec.runtime.encode import quantise
 from spikec.runtime.evaluate import evaluate
 from spikec.runtime.exits import run_until_exit, whole_runs
+from spikec.runtime.operations import Operation, layer_operations
 from spikec.runtime.session import Session, run
 from spikec.runtime.tables import exit_rows, summary_rows
 
@@ -209,6 +210,11 @@ def test_a_report_counts_who_left_when_and_what_was_spent() -> None:
     hidden = report.layers[1]
     assert hidden.neuron_updates == 32 * sum(exits)
     assert hidden.firing_rate == hidden.spikes.sum() / (32 * sum(exits))
+    _, first, _, _ = layer_operations(PROGRAM, report.layers)
+    assert first.numbers[Operation.NEURON_UPDATES] == 32 * sum(exits) / 19
+    once = first.numbers[Operation.FIRST_LAYER_MACS]
+    every = first.numbers[Operation.FIRST_LAYER_MACS_EVERY_STEP]
+    assert every == pytest.approx(once * sum(exits) / 19)
     snn = report.energy[1].estimates[0].total_pj
     assert snn < evaluate(PROGRAM, IMAGES, exit=False).energy[1].estimates[0].total_pj
     content = json.loads(json.dumps(report.to_dict(), allow_nan=False))
