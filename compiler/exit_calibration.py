@@ -40,6 +40,11 @@ from spikec.compiler.tail import read_out_node
 LEAST_IMAGES = 20
 """Calibration images without which nothing is chosen: one image lost of ten is 10 points."""
 _LEVEL = 0.95
+_BATCH = 64
+"""Images that run at a time."""
+
+Progress = Callable[[str, int, int], None]
+"""Told of (stage, images done, images in all)."""
 
 
 @dataclass(frozen=True)
@@ -118,15 +123,14 @@ class ExitCalibration:
         compiled: Compiled,
         simulate: Simulate,
         ann: Ann,
-        progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+        progress: Progress = lambda stage, done, total: None,
     ) -> Compiled:
         """The same with an exit rule, what is known of it, and warnings; or as it was."""
         loss = self._options.exit_loss
         if loss is None:
             return compiled
-        progress("calibrate-exits", 0, 1)
         program = compiled.program
-        evidence = self._evidence(program, simulate, ann)
+        evidence = self._evidence(program, simulate, ann, progress)
         judgement = self._judged(evidence, loss / 100)
         warnings = compiled.warnings + _warnings(program, judgement, loss)
         provenance = dict(program.provenance) | {
@@ -142,8 +146,15 @@ class ExitCalibration:
         name = self._options.exit_rule
         return ExitScore.ENTROPY if name == FORMULA else ExitScore(name)
 
-    def _evidence(self, program: Program, simulate: Simulate, ann: Ann) -> Evidence:
-        readouts = simulate.readouts(program, input_integers(program.input, self._images))
+    def _evidence(
+        self, program: Program, simulate: Simulate, ann: Ann, progress: Progress
+    ) -> Evidence:
+        parts = []
+        for at in range(0, len(self._images), _BATCH):
+            progress("calibrate-exits", at, len(self._images))
+            inputs = input_integers(program.input, self._images[at : at + _BATCH])
+            parts.append(simulate.readouts(program, inputs))
+        readouts = np.concatenate(parts, axis=1)
         potentials = readouts.reshape(*readouts.shape[:2], -1)
         classes = self._labels
         if classes is None:

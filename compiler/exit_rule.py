@@ -79,26 +79,18 @@ class ExitRule:
         """Steps at which images may leave, counted from 1, the last one aside."""
         return tuple(t for t, alpha in enumerate(self.thresholds, 1) if alpha < self.never)
 
-    def leaves(self, potentials: Int64, step: int, scale: float) -> Array:
-        """Whether images leave after a step, bool (images,).
+    def exits(self, potentials: Int64, scale: float, done: int = 0) -> Int64:
+        """The step after which each image leaves, int64 (images,); one step more if none is clear.
 
         Args:
-            potentials: v of the read-out after that step, (images, classes).
-            step: t, counted from 1; below T.
+            potentials: v of the read-out after steps ``done`` + 1, ``done`` + 2, …, the last of
+                them T − 1 or earlier, (images, steps, classes).
             scale: Of the read-out.
+            done: Steps before them.
         """
-        clear: Array = exit_scores(self.score, potentials, scale) > self.thresholds[step - 1]
-        return clear
-
-    def exits(self, potentials: Int64, scale: float) -> Int64:
-        """The step after which each image leaves, 1…T, int64 (images,).
-
-        Args:
-            potentials: v of the read-out after every step, (images, T, classes).
-            scale: Of the read-out.
-        """
-        scores = exit_scores(self.score, potentials[:, :-1], scale)
-        return first_exits(scores.T, np.asarray(self.thresholds, scores.dtype))
+        scores = exit_scores(self.score, potentials, scale).T
+        thresholds = np.asarray(self.thresholds, scores.dtype)[done : done + len(scores)]
+        return done + first_exits(scores, thresholds)
 
 
 def never(score: ExitScore) -> int:
@@ -107,11 +99,11 @@ def never(score: ExitScore) -> int:
 
 
 def first_exits(scores: Array, thresholds: Array) -> Int64:
-    """The first step whose score exceeds its threshold, else T, int64 (images,).
+    """The first step whose score exceeds its threshold, else one step more, int64 (images,).
 
     Args:
-        scores: After steps 1…T−1, (T − 1, images).
-        thresholds: Of these steps, (T − 1,).
+        scores: After steps 1, 2, …, (steps, images).
+        thresholds: Of these steps, (steps,).
     """
     clear = scores > thresholds[:, None]
     last = np.ones((1, scores.shape[1]), bool)

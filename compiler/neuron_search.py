@@ -7,6 +7,9 @@ errors of the layers before it are all in it.
 A delay of d thresholds starts the membrane d·θ lower and returns the charge evenly over the T
 steps. The total is the same, but a neuron waits for evidence before it fires, so that fewer spikes
 come too early to be taken back; a large d leaves too little time to drain. Source: ours.
+
+Waiting makes whatever is read before step T worse. Where images may leave early the mean after T/2
+steps counts as much as that after T, so that a channel waits only as long as half the time allows.
 """
 
 from __future__ import annotations
@@ -142,21 +145,43 @@ class NeuronSearch:
         timesteps = self._options.timesteps
         spikes = self._fire(population, self._images)
         count = by_position(spikes.sum(axis=0, dtype=np.int32))
-        scale = np.broadcast_to(population.scale / timesteps, (1, *population.shape))
-        error = count * by_position(scale).astype(np.float32)
-        error -= by_position(self._target[: self._images])
+        error = self._off_by(count, population, timesteps)
         top = population.phi * timesteps
         low = -top if population.fire is Fire.SIGNED else 0
         moving = np.count_nonzero((count > low) & (count < top), axis=2).sum(axis=0)
         slope = np.maximum(moving / (count.size / count.shape[1]), _LEAST_SLOPE)
         correction = setting.correction - _STEP * channel_means(error) / slope
-        squares = np.einsum("ncp,ncp->nc", error, error)
-        return squares.mean(axis=0, dtype=np.float64) / error.shape[2], correction
+        squares = mean_squares(error)
+        if self._is_read_early():
+            early = max(1, timesteps // 2)
+            count = by_position(spikes[:early].sum(axis=0, dtype=np.int32))
+            squares = (squares + mean_squares(self._off_by(count, population, early))) / 2
+        return squares, correction
+
+    def _is_read_early(self) -> bool:
+        """A window says nothing before its end."""
+        population = self._quantized.population
+        assert isinstance(population, AdaFire)
+        return self._options.exit_loss is not None and not population.windowed
+
+    def _off_by(self, count: Array, population: AdaFire, steps: int) -> Array:
+        """Time mean of the program minus the ANN's activation, float32 (images, C, positions)."""
+        scale = np.broadcast_to(population.scale / steps, (1, *population.shape))
+        error: Array = count * by_position(scale).astype(np.float32)
+        error -= by_position(self._target[: self._images])
+        return error
 
 
 def by_position(values: Array) -> Array:
     """(images, C, …) → (images, C, positions), a view."""
     return values.reshape(*values.shape[:2], -1)
+
+
+def mean_squares(error: Array) -> Float64:
+    """(images, C, positions) → (C,)."""
+    squares = np.einsum("ncp,ncp->nc", error, error)
+    means: Float64 = squares.mean(axis=0, dtype=np.float64) / error.shape[2]
+    return means
 
 
 def channel_means(values: Array) -> Float64:

@@ -9,6 +9,7 @@ before the read-out sees anything.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -25,6 +26,9 @@ WINDOWS_NOTE = (
     "windowed populations hand their spikes on only after all T steps: an image that leaves early "
     "saves the steps behind the last window, and of the latency of T steps per window at most T − 1"
 )
+
+BLOCKS = 4
+"""Into how many blocks time is divided where images are dropped."""
 
 if TYPE_CHECKING:
     from spikec.backends.simulator.session import Session as Steps
@@ -86,9 +90,9 @@ def run_until_exit(
     rule = program.exit_rule
     assert rule is not None
     if isinstance(backend, Stepping) and not record and not whole_runs(program).updated:
-        return _stepwise(backend, program, rule, inputs)
+        return _blockwise(backend, program, rule, inputs)
     run = backend.run(program, inputs, record=record)
-    potentials = run.readout.reshape(*run.readout.shape[:2], -1)
+    potentials = _by_class(run.readout[:, :-1])
     exits = rule.exits(potentials, _scale(program))
     return cut(program, run, exits), exits
 
@@ -128,29 +132,47 @@ def cut(program: Program, run: BackendRun, exits: Int64) -> BackendRun:
     return BackendRun(kept(run.readout), populations, connections, spikes, membranes)
 
 
-def _stepwise(
+def _blockwise(
     backend: Stepping, program: Program, rule: ExitRule, inputs: Array
 ) -> tuple[BackendRun, Int64]:
     session = backend.start(program, inputs)
     left = np.arange(len(inputs))
     exits = np.full(len(inputs), program.timesteps, np.int64)
     total: BackendRun | None = None
-    for stop in (*rule.steps, program.timesteps):
+    for stop in _stops(rule, program.timesteps):
         first = session.done
         piece = session.advance(stop - first)
         total = total or _blank(piece, len(inputs), program.timesteps)
         for whole, part in zip(_arrays(total), _arrays(piece), strict=True):
             whole[left, first:stop] = part
-        if stop == program.timesteps:
-            break
-        leaves = rule.leaves(piece.readout[:, -1].reshape(len(left), -1), stop, _scale(program))
-        exits[left[leaves]] = stop
-        session.keep(np.flatnonzero(~leaves))
-        left = left[~leaves]
+        early = min(stop, program.timesteps - 1)
+        potentials = _by_class(piece.readout[:, : early - first])
+        exits[left] = np.minimum(exits[left], rule.exits(potentials, _scale(program), first))
+        stay = exits[left] > early
+        exits[left[stay]] = program.timesteps
+        session.keep(np.flatnonzero(stay))
+        left = left[stay]
         if not len(left):
             break
     assert total is not None
-    return total, exits
+    return cut(program, total, exits), exits
+
+
+def _stops(rule: ExitRule, timesteps: int) -> Iterator[int]:
+    """Where time stops to let images leave: from the first step that may let any leave, in blocks.
+
+    A block costs less than its steps one by one, and an image that is done early waits in it.
+    """
+    stop = rule.steps[0] if rule.steps else timesteps
+    while stop < timesteps:
+        yield stop
+        stop += max(1, timesteps // BLOCKS)
+    yield timesteps
+
+
+def _by_class(readout: Int64) -> Int64:
+    """(images, steps, *shape) → (images, steps, classes), of any number of steps."""
+    return readout.reshape(*readout.shape[:2], math.prod(readout.shape[2:]))
 
 
 def _scale(program: Program) -> float:

@@ -59,11 +59,11 @@ def test_an_image_leaves_at_the_first_step_above_the_threshold(score: ExitScore)
         above = [t for t, alpha in enumerate(alphas, 1) if scores[t - 1] > alpha]
         expected.append(above[0] if above else 5)
     assert {*expected} == {1, 2, 4, 5}
-    assert rule.exits(POTENTIALS, SCALE).tolist() == expected
-    for t in range(1, 5):
-        leaves = rule.leaves(POTENTIALS[:, t - 1], t, SCALE)
-        assert all(leaves[i] for i, step in enumerate(expected) if step == t)
-        assert not any(leaves[i] for i, step in enumerate(expected) if step > t)
+    assert rule.exits(POTENTIALS[:, :4], SCALE).tolist() == expected
+    early = rule.exits(POTENTIALS[:, :1], SCALE)
+    late = rule.exits(POTENTIALS[:, 1:4], SCALE, done=1)
+    assert np.where(early == 1, early, late).tolist() == expected
+    assert (rule.exits(POTENTIALS[:, :0], SCALE, done=3) == 4).all()
     assert rule.steps == (1, 2, 4)
 
 

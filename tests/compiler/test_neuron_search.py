@@ -137,3 +137,33 @@ def test_a_threshold_of_another_method_is_not_moved() -> None:
     drive = np.random.default_rng(8).uniform(0, 3.0, (12, CHANNELS, 2, 2))
     found, _, _ = searched(steady(drive), drive.astype(np.float32), options)
     assert (found.threshold == 100).all()
+
+
+def test_where_images_may_leave_early_the_first_half_counts_too() -> None:
+    drive = drives(images=24)
+    wave = np.array([4, 4, 4, 4, -4, -4, -4, -4]).reshape(8, 1, 1, 1, 1) * 0.1
+    uneven = np.rint((drive[None] + wave) / 0.01).astype(np.int32)
+    target = np.maximum(drive, 0).astype(np.float32)
+
+    def off_half_way(options: CompileOptions) -> tuple[float, int]:
+        found, _, _ = searched(uneven, target, options)
+        spikes = ReferenceBackend().fire(found, uneven, 8, VMAX).spikes
+        mean = spikes[:4].sum(axis=0) * found.scale / 4
+        return float(((mean - target) ** 2).mean()), int(found.initial.min())
+
+    patient, late = off_half_way(OPTIONS)
+    hasty, soon = off_half_way(replace(OPTIONS, exit_loss=1.0))
+    assert hasty < patient
+    assert soon > late
+
+
+def test_a_window_is_not_read_before_its_end() -> None:
+    options = CompileOptions(timesteps=8, phi=1, windowed=True)
+    drive = drives(6)
+    target = np.maximum(drive, 0).astype(np.float32)
+    found, asked = (
+        searched(steady(drive), target, each)[0]
+        for each in (options, replace(options, exit_loss=1.0))
+    )
+    for field in ("threshold", "bias", "initial"):
+        assert np.array_equal(getattr(found, field), getattr(asked, field))

@@ -22,6 +22,7 @@ from spikec.compiler.program import Program
 from spikec.runtime.encode import quantise
 from spikec.runtime.evaluate import evaluate
 from spikec.runtime.exits import run_until_exit, whole_runs
+from spikec.runtime.operations import Operation, layer_operations
 from spikec.runtime.session import Session, run
 from spikec.runtime.tables import exit_rows, summary_rows
 
@@ -29,6 +30,10 @@ IMAGES = np.random.default_rng(0).integers(-100, 100, (19, 1, 4, 4)).astype(np.f
 LABELS = np.random.default_rng(1).integers(0, 3, 19)
 RULE = ExitRule(ExitScore.MARGIN, (50, LARGEST_MARGIN, 100, 110, 130))
 PROGRAM = tiny_program(timesteps=6, exit_rule=RULE)
+LONG = tiny_program(
+    timesteps=14,
+    exit_rule=ExitRule(ExitScore.MARGIN, (*[LARGEST_MARGIN] * 3, *range(160, 340, 20), 400)),
+)
 BACKENDS: tuple[Backend, ...] = (
     ReferenceBackend(),
     SimulatorBackend(1),
@@ -69,13 +74,16 @@ def totals(found: BackendRun, image: int) -> list[int]:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_image_spends_what_a_program_of_so_many_steps_spends(backend: Backend) -> None:
-    inputs = quantise(PROGRAM, IMAGES)
-    found, exits = run_until_exit(backend, PROGRAM, inputs)
-    assert exits.tolist() == exits_by_hand(PROGRAM, inputs)
+@pytest.mark.parametrize("program", [PROGRAM, LONG])
+def test_an_image_spends_what_a_program_of_so_many_steps_spends(
+    program: Program, backend: Backend
+) -> None:
+    inputs = quantise(program, IMAGES)
+    found, exits = run_until_exit(backend, program, inputs)
+    assert exits.tolist() == exits_by_hand(program, inputs)
     assert len({*exits.tolist()}) >= 4
     for i, t in enumerate(exits.tolist()):
-        short = replace(PROGRAM, timesteps=t, exit_rule=None)
+        short = replace(program, timesteps=t, exit_rule=None)
         alone = ReferenceBackend().run(short, inputs[i : i + 1])
         assert totals(found, i) == totals(alone, 0)
         assert np.array_equal(found.readout[i, :t], alone.readout[0])
@@ -202,6 +210,11 @@ def test_a_report_counts_who_left_when_and_what_was_spent() -> None:
     hidden = report.layers[1]
     assert hidden.neuron_updates == 32 * sum(exits)
     assert hidden.firing_rate == hidden.spikes.sum() / (32 * sum(exits))
+    _, first, _, _ = layer_operations(PROGRAM, report.layers)
+    assert first.numbers[Operation.NEURON_UPDATES] == 32 * sum(exits) / 19
+    once = first.numbers[Operation.FIRST_LAYER_MACS]
+    every = first.numbers[Operation.FIRST_LAYER_MACS_EVERY_STEP]
+    assert every == pytest.approx(once * sum(exits) / 19)
     snn = report.energy[1].estimates[0].total_pj
     assert snn < evaluate(PROGRAM, IMAGES, exit=False).energy[1].estimates[0].total_pj
     content = json.loads(json.dumps(report.to_dict(), allow_nan=False))
@@ -237,5 +250,12 @@ def test_nothing_is_computed_for_images_that_have_left() -> None:
     pieces: list[tuple[int, int]] = []
     Session(PROGRAM, Watched(1)).run(IMAGES)
     exits = exits_by_hand(PROGRAM, quantise(PROGRAM, IMAGES))
-    left = [sum(t > stop for t in exits) for stop in (0, 1, 3, 4, 5)]
-    assert pieces == list(zip((1, 2, 1, 1, 1), left, strict=True))
+    assert pieces == [(1, sum(t > stop for t in exits)) for stop in range(6)]
+    pieces.clear()
+    Session(LONG, Watched(1)).run(IMAGES)
+    exits = exits_by_hand(LONG, quantise(LONG, IMAGES))
+    stops = (0, 4, 7, 10, 13)
+    assert pieces == [
+        (steps, sum(t > stop for t in exits))
+        for steps, stop in zip((4, 3, 3, 3, 1), stops, strict=True)
+    ]
