@@ -49,7 +49,9 @@ class Freedom(IntEnum):
 
     BIAS = 0
     DELAY = 1
-    THRESHOLD = 2
+    EXCHANGE = 2
+    """Thresholds too, each spike at the price at which the layer as a whole stays as it is."""
+    THRESHOLD = 3
 
 
 class NeuronSearch:
@@ -75,6 +77,7 @@ class NeuronSearch:
         self._images = len(target)
         self._best = Setting.neutral(node.known_shape()[0], node.neuron.delay)
         self._error = np.full(node.known_shape()[0], np.inf)
+        self._price = 0.0
 
     def run(self) -> Quantized:
         """The integers with the best setting of every channel."""
@@ -86,8 +89,10 @@ class NeuronSearch:
             self._try(self._best, rounds)
         for delay in _DELAYS if self._may_wait() else ():
             self._try(replace(self._best, delay=np.full_like(self._error, delay)), 2)
+        if self._freedom is Freedom.EXCHANGE:
+            self._set_price()
         # Another method has its own reasons for its thresholds.
-        moves = self._freedom >= Freedom.THRESHOLD and self._options.threshold_method == "mmse"
+        moves = self._freedom >= Freedom.EXCHANGE and self._options.threshold_method == "mmse"
         for factor in _FACTORS if moves else ():
             trial = replace(self._best, factor=self._best.factor * factor)
             if self._options.threshold_per == "layer":
@@ -98,6 +103,19 @@ class NeuronSearch:
         self._error = np.full_like(self._error, np.inf)
         self._try(self._best, (rounds + 1) // 2)
         return with_setting(self._node, self._quantized, self._best, self._options)
+
+    def _set_price(self) -> None:
+        """A spike is worth the error that thresholds a little higher everywhere add per spike less.
+
+        At that price the layer as a whole gains nothing by sending more or fewer; channels that
+        gain more than that by a spike send more, others fewer.
+        """
+        higher = replace(self._best, factor=self._best.factor * _FACTORS[1])
+        error, spikes, _ = self._measured(self._best)
+        more_error, fewer_spikes, _ = self._measured(higher)
+        added, saved = (more_error - error).sum(), (spikes - fewer_spikes).sum()
+        self._price = float(added / saved) if added > 0 and saved > 0 else 0.0
+        self._error = error + self._price * spikes
 
     @property
     def neuron(self) -> Neuron:
@@ -123,7 +141,8 @@ class NeuronSearch:
     def _try(self, setting: Setting, rounds: int) -> None:
         """Correct the bias of a setting in rounds; each channel keeps its best."""
         for _ in range(rounds):
-            error, correction = self._measured(setting)
+            error, spikes, correction = self._measured(setting)
+            error = error + self._price * spikes
             wins = error < self._error
             self._best = self._best.where(wins, setting)
             self._error = np.where(wins, error, self._error)
@@ -137,8 +156,8 @@ class NeuronSearch:
         if not self._error.sum() < error.sum():
             self._best, self._error = best, error
 
-    def _measured(self, setting: Setting) -> tuple[Float64, Float64]:
-        """Mean squared error of a setting per channel, and the bias correction to try next."""
+    def _measured(self, setting: Setting) -> tuple[Float64, Float64, Float64]:
+        """Squared error and spikes per neuron, by channel, and the bias correction to try next."""
         quantized = with_setting(self._node, self._quantized, setting, self._options)
         population = quantized.population
         assert isinstance(population, AdaFire)
@@ -151,12 +170,13 @@ class NeuronSearch:
         moving = np.count_nonzero((count > low) & (count < top), axis=2).sum(axis=0)
         slope = np.maximum(moving / (count.size / count.shape[1]), _LEAST_SLOPE)
         correction = setting.correction - _STEP * channel_means(error) / slope
+        sent = np.abs(count).sum(axis=2).mean(axis=0, dtype=np.float64) / count.shape[2]
         squares = mean_squares(error)
         if self._is_read_early():
             early = max(1, timesteps // 2)
             count = by_position(spikes[:early].sum(axis=0, dtype=np.int32))
             squares = (squares + mean_squares(self._off_by(count, population, early))) / 2
-        return squares, correction
+        return squares, sent, correction
 
     def _is_read_early(self) -> bool:
         """A window says nothing before its end."""

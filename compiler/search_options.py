@@ -42,7 +42,8 @@ class SearchOptions:
         compression: Whether the spikes of each layer are compressed by its own ρ.
         compression_ratio: Bound on the summed loss of compression, in units of the summed loss
             without it; None: ``accuracy_loss``, or 1 if that is not given.
-        energy_ratio: Budget: energy in units of the program with φ everywhere.
+        energy_ratio: Budget: energy in units of the program with φ everywhere. Without any budget
+            0.95 where φ is searched, and no bound where only modes are.
         energy_budget: Budget: energy in J per image.
         accuracy_loss: Budget: points of agreement with the ANN lost on held-out calibration images,
             against the program with φ everywhere.

@@ -12,6 +12,7 @@ Cases:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -34,6 +35,9 @@ from spikec.compiler.search.selection import Catalogue, Sum, with_few_windows
 from spikec.compiler.search.study import Judged, Study
 from spikec.compiler.search.sweep import Sweep
 from spikec.compiler.thresholds import activation_samples, best_threshold
+
+_DEFAULT_RATIO = 0.95
+"""Energy in units of the uniform program's. Source: default of the code of paper 2."""
 
 
 def assign_firing(
@@ -134,7 +138,8 @@ class _Firing:
         if self._search.energy_budget is not None:
             return self._search.energy_budget, "the energy budget"
         ratio = self._search.energy_ratio
-        ratio = 0.95 if ratio is None else ratio
+        if ratio is None:  # modes alone: whichever loses least
+            ratio = _DEFAULT_RATIO if self._search.phi else math.inf
         return ratio * before.trial.energy, f"an energy of {ratio:g} of the uniform program's"
 
     def _judged(self, start: Judged, chosen: Sum) -> Judged:

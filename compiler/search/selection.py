@@ -17,6 +17,8 @@ Trials = Mapping[str, Mapping[Choice, Trial]]
 
 _PROBED = 64
 """Sums of a front among which the cheapest good enough one is looked for: 6 runs."""
+_NEGLIGIBLE = 1e-3
+"""A difference below this share of the base's loss is a tie as well."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Catalogue:
         for choice, trial in sorted(found.items(), key=lambda each: (each[1].energy, each[0])):
             if kept:
                 excess, error = kept[-1][1].excess(trial)
-                if not excess > error:
+                if not excess > max(error, _NEGLIGIBLE * self._base.loss):
                     continue
             kept.append((choice, trial))
         return dict(kept)

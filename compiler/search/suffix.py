@@ -92,7 +92,8 @@ def _entry(inputs: Array, shapes: list[Shape], taken: list[str]) -> Input:
     name = "frontier" + "_" * sum(name.startswith("frontier") for name in taken)
     shape = shapes[0] if len(shapes) == 1 else (inputs.shape[2],)
     ones = np.ones([1] * len(shape))
-    bits = max(2, int(np.abs(inputs.astype(np.int32)).max(initial=1)).bit_length() + 1)
+    largest = max(1, int(inputs.max()), -int(inputs.min()))
+    bits = largest.bit_length() + 1
     return Input(name, shape, bits, ones, ones, np.zeros(ones.shape), Coding.FRAMES)
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from spikec.compiler.preprocessing import Preprocessing
     from spikec.compiler.program import Program
     from spikec.compiler.program_file import load
+    from spikec.compiler.search_options import SearchOptions
     from spikec.runtime.compile import compile_model as compile  # noqa: A004
     from spikec.runtime.error_budget import error_budget
     from spikec.runtime.evaluate import evaluate
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["CompileError", "Preprocessing", "Program", "Report", "Run", "Session", "__version__"]
-__all__ += ["compile", "error_budget", "evaluate", "load", "run"]
+__all__ = ["CompileError", "Preprocessing", "Program", "Report", "Run", "SearchOptions", "Session"]
+__all__ += ["__version__", "compile", "error_budget", "evaluate", "load", "run"]
 
 _HOMES = {
     "CompileError": ("spikec.compiler.errors", "CompileError"),
@@ -25,6 +26,7 @@ _HOMES = {
     "Program": ("spikec.compiler.program", "Program"),
     "Report": ("spikec.runtime.report", "Report"),
     "Run": ("spikec.runtime.session", "Run"),
+    "SearchOptions": ("spikec.compiler.search_options", "SearchOptions"),
     "Session": ("spikec.runtime.session", "Session"),
     "compile": ("spikec.runtime.compile", "compile_model"),
     "error_budget": ("spikec.runtime.error_budget", "error_budget"),
