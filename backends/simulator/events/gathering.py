@@ -107,22 +107,22 @@ class Gathering:
             if is_flat(part, region, self.block.vectors):
                 yield self._flat(part, region, weights, masks)
                 continue
-            for taps in self.block.split(region.taps, part.width):
-                kernel = Scatter(
-                    taps, region.columns.advance, self.block.vectors, self.block.lanes,
-                    part.width is not Width.NARROW, min(field.padded, WORD),
-                    listed.entry if listed else 0, field.payload, _shift(part), weights.shape[3],
-                    self._paired(part), self._dots(part),
-                )  # fmt: skip
-                places, numbers = self._events(part, region, listed)
-                places |= {
-                    "accumulators": self._reached(tile, region),
-                    "weights": Place(weights, block=weights.strides[0]),
-                    "mask": Place(masks, block=masks.strides[0] if len(masks) > 1 else 0),
-                }
-                numbers |= self._shape(region, tile)
-                numbers["weights_pixel"] = weights.strides[1] if weights.shape[1] > 1 else 0
-                yield Call(kernel, places, numbers)
+            kernel = Scatter(
+                tuple(self.block.split(region.taps, part.width)), region.columns.advance,
+                self.block.vectors, self.block.lanes, part.width is not Width.NARROW,
+                min(field.padded, WORD), listed.entry if listed else 0, field.payload,
+                _shift(part), weights.shape[3], self._paired(part), self._dots(part),
+                region.columns.edges,
+            )  # fmt: skip
+            places, numbers = self._events(part, region, listed)
+            places |= {
+                "accumulators": self._reached(tile, region),
+                "weights": Place(weights, block=weights.strides[0]),
+                "mask": Place(masks, block=masks.strides[0] if len(masks) > 1 else 0),
+            }
+            numbers |= self._shape(region, tile)
+            numbers["weights_pixel"] = weights.strides[1] if weights.shape[1] > 1 else 0
+            yield Call(kernel, places, numbers)
 
     def _flat(self, part: Part, region: Region, weights: Array, masks: Array) -> Call:
         field, tile = part.link.field, self.tiles[part.width]
