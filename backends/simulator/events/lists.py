@@ -96,9 +96,9 @@ class Lists:
         count.set(builder.add(count.get(), code.intrinsic("llvm.ctpop", (bits,))))
 
     def _append(self, code: Code, left: Variable, first: ir.Value, goal: Variable) -> None:
-        """Append the channels of the next few bits, and numbers without a meaning if there are less.
+        """Append the channels of the next few bits, and what has no meaning if there are fewer.
 
-        So whether there is a second time hardly ever depends on a word, and can be guessed.
+        Whether there is a second time is then nearly always guessed right.
         """
         builder, present = code.builder, left.get()
         for k in range(TOGETHER):
