@@ -74,7 +74,7 @@ def library(machine: Machine) -> KernelLibrary:
 def machines() -> tuple[Machine, ...]:
     """What this machine can be restricted to, the widest vectors first."""
     found = []
-    for level in (Level.AVX512, Level.AVX2, Level.GENERIC):
+    for level in (Level.AVX512, Level.AVX2, Level.SSE, Level.GENERIC):
         try:
             found.append(host_machine(level))
         except OptionError:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from spikec.backends.simulator.events import dots, pairs
 from spikec.backends.simulator.events.machine import Machine
-from spikec.backends.simulator.events.pairs import FEATURE, LANES
 from spikec.backends.simulator.events.patch import Tap
 from spikec.backends.simulator.events.sums import Part, Width
 
@@ -66,15 +66,29 @@ def block_of(parts: Sequence[Part], padded: int, pixels: int, machine: Machine) 
     lanes = min(machine.lanes, padded)
     registers = machine.registers * 3 // 4
     mixing = [part for part in parts if not part.link.channelwise]
+    pairable = _has_pairs(machine, lanes) and _pays(mixing)
     most = MOST_VECTORS if mixing else FEW_VECTORS
     for part in mixing:
-        taps = max((len(region.taps) for region in part.link.regions), default=1)
-        most = min(most, max(1, registers // (taps * _units(part.width))))
+        most = min(most, _vectors(part, registers))
+    if most == 1 and pairable:
+        most = min(_vectors(part, registers, by_rows=True) for part in mixing)
     cached = max(1, machine.l2_bytes * 3 // 4 // (STATE * pixels * lanes))
     vectors = _dividing(padded // lanes, min(most, cached))
-    full = machine.has(FEATURE) and lanes == LANES
-    paired = full and vectors % 2 == 0 and _pays(mixing)
-    return Block(lanes, vectors, registers, paired, full)
+    paired = pairable and vectors % 2 == 0
+    with_dots = machine.has(dots.FEATURE) and lanes == dots.LANES
+    return Block(lanes, vectors, registers, paired, with_dots)
+
+
+def _vectors(part: Part, registers: int, *, by_rows: bool = False) -> int:
+    """Vectors of a block whose patches, or each row of them, the registers hold."""
+    widest = max((len(region.columns.taps) for region in part.link.regions), default=1)
+    taps = max((len(region.taps) for region in part.link.regions), default=1)
+    return max(1, registers // ((widest if by_rows else taps) * _units(part.width)))
+
+
+def _has_pairs(machine: Machine, lanes: int) -> bool:
+    """Whether a processor has the instruction that pairs need."""
+    return lanes in pairs.INSTRUCTIONS and machine.has(pairs.INSTRUCTIONS[lanes][0])
 
 
 def _pays(mixing: Sequence[Part]) -> bool:

@@ -10,7 +10,7 @@ from llvmlite import ir
 from spikec.backends.simulator.events.emit import I8, Code, symbol, vector
 from spikec.backends.simulator.events.pairs import added_to_pair
 from spikec.backends.simulator.events.patch import Patch, Tap, slides
-from spikec.backends.simulator.events.scatter import Walk
+from spikec.backends.simulator.events.walks import Walk
 
 
 @dataclass(frozen=True)

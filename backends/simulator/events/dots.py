@@ -12,6 +12,9 @@ from llvmlite import ir
 
 from spikec.backends.simulator.events.emit import I8, I16, I32, Code, vector
 
+FEATURE = "avx512bw"
+"""What a processor needs."""
+
 LANES = 32
 """Products at a time: two vectors of 512 bits."""
 
@@ -22,7 +25,7 @@ def dot_products(code: Code, weights: ir.Value, payload: ir.Value) -> ir.Value:
     """w·n of LANES weights at an address, <32 x i32>.
 
     Args:
-        code: The kernel; for a processor with pairs.FEATURE.
+        code: The kernel; for a processor with FEATURE.
         weights: Address of the int8 weights.
         payload: n, i32, within 16 bits.
     """

@@ -33,7 +33,7 @@ class FanOuts:
     Attributes:
         field: The node's payloads.
         table: int32, (classes, columns, cells).
-        runs: int32, (runs, 3): first group, groups, class.
+        runs: int32, (runs, 4): first group, groups, class, from a group to the next.
         together: Neighbouring pixels that are counted as one, a group: their channels are its
             cells. It fills the vectors where channels are few, and makes one class of pixels that
             take turns, as under a stride.
@@ -125,13 +125,31 @@ def _grouped(field: Field, spread: Int32, together: int) -> FanOuts:
     members = np.array([keys.setdefault(row.tobytes(), len(keys)) for row in rows])
     _, first = np.unique(members, return_index=True)
     table = rows[first].reshape(len(first), spread.shape[1], -1)
-    return FanOuts(field, np.ascontiguousarray(table), _runs(members), together)
+    whole = field.grid[1] % together == 0
+    per_row = field.grid[1] // together if whole else len(members)
+    return FanOuts(field, np.ascontiguousarray(table), _runs(members, per_row), together)
 
 
-def _runs(members: Array) -> Int32:
-    """Neighbouring groups of one class, at most RUN at a time."""
-    changes = np.flatnonzero(np.diff(members)) + 1
-    long = np.arange(0, len(members), RUN)
-    starts = np.unique(np.concatenate([[0], changes, long]))
-    lengths = np.diff(np.append(starts, len(members)))
-    return np.stack([starts, lengths, members[starts]], axis=1).astype(np.int32)
+def _runs(members: Array, per_row: int) -> Int32:
+    """Groups of one class, along the rows or down the columns, whichever makes fewer runs.
+
+    Args:
+        members: The class of each group.
+        per_row: Groups per row.
+    """
+    by_class = np.argsort(members, kind="stable")
+    borders = np.flatnonzero(np.diff(members[by_class])) + 1
+    found = []
+    for places in np.split(by_class, borders):
+        down = places[np.lexsort((places, places % per_row))]
+        ways = (_stretches(places, 1), _stretches(down, per_row))
+        for stretch in min(ways, key=len):
+            step = int(stretch[1] - stretch[0]) if len(stretch) > 1 else 1
+            found.append((stretch[0], len(stretch), members[stretch[0]], step))
+    return np.array(found, np.int32)
+
+
+def _stretches(places: Array, step: int) -> list[Array]:
+    """Places that follow each other at a distance, at most RUN at a time."""
+    whole = np.split(places, np.flatnonzero(np.diff(places) != step) + 1)
+    return [part[k : k + RUN] for part in whole for k in range(0, len(part), RUN)]

@@ -12,7 +12,17 @@ from typing import ClassVar
 
 from llvmlite import ir
 
-from spikec.backends.simulator.events.emit import I1, I8, I16, I32, I64, Code, symbol, vector
+from spikec.backends.simulator.events.emit import (
+    I1,
+    I8,
+    I16,
+    I32,
+    I64,
+    Code,
+    size_of,
+    symbol,
+    vector,
+)
 from spikec.backends.simulator.events.pairs import high_bytes
 from spikec.backends.simulator.events.patch import Tap
 
@@ -40,6 +50,8 @@ class FlatScatter:
         shift: Every sum is shifted left by so much.
         weight_taps: Taps in a channel's weights, used or not.
         paired: Weights are words for pairs of vectors; see ``pairs``.
+        widened: Weights have 16 bits; not with ``paired``. There are so few of them that they stay
+            in the first-level cache all the same.
     """
 
     taps: tuple[Tap, ...]
@@ -52,6 +64,7 @@ class FlatScatter:
     shift: int
     weight_taps: int
     paired: bool = False
+    widened: bool = False
 
     scalars: ClassVar[tuple[str, ...]] = (
         *("rows", "words", "pitch", "next_row", "tail", "events_row"),
@@ -67,6 +80,11 @@ class FlatScatter:
     def column(self) -> int:
         """Bytes from a pixel's accumulators to the next."""
         return self.vectors * self.lanes * (4 if self.wide else 2)
+
+    @property
+    def _tap_bytes(self) -> int:
+        """Bytes of a channel's weights for a tap."""
+        return self.vectors * self.lanes * (2 if self.widened else 1)
 
     def emit(self, module: ir.Module) -> None:
         """Add the kernel to a module."""
@@ -98,7 +116,7 @@ class FlatScatter:
             bit = code.intrinsic("llvm.cttz", (present, I1(1)))
             channel = builder.and_(bit, I64(self.channels - 1))
             moved = builder.mul(builder.lshr(bit, I64(pixel)), I64(self.advance * self.column))
-            row = builder.mul(channel, I64(self.weight_taps * self.vectors * self.lanes))
+            row = builder.mul(channel, I64(self.weight_taps * self._tap_bytes))
             weights = code.at(code.address("weights"), row)
             self._add_event(code, weights, code.at(goal, moved))
             left.set(builder.and_(present, builder.sub(present, I64(1))))
@@ -116,16 +134,18 @@ class FlatScatter:
     def _terms(self, code: Code, weights: ir.Value, tap: Tap) -> list[ir.Value]:
         """What an event adds to each vector of a tap."""
         builder, kind = code.builder, vector(I32 if self.wide else I16, self.lanes)
-        first = code.at(weights, tap.weight * self.vectors * self.lanes)
+        first = code.at(weights, tap.weight * self._tap_bytes)
         terms: list[ir.Value] = []
         if self.paired:
             for v in range(0, self.vectors, 2):
                 words = code.load(kind, code.at(first, v * self.lanes))
                 terms += [words, high_bytes(code, words)]
             return terms
+        stored = vector(I16 if self.widened else I8, self.lanes)
         for v in range(self.vectors):
-            packed = code.load(vector(I8, self.lanes), code.at(first, v * self.lanes))
-            weight = builder.sext(packed, kind)
+            weight = code.load(stored, code.at(first, v * size_of(stored)))
+            if stored != kind:
+                weight = builder.sext(weight, kind)
             if self.shift:
                 weight = builder.shl(weight, code.constant(kind, self.shift))
             terms.append(weight)

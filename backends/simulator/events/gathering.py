@@ -18,6 +18,7 @@ from spikec.backends.simulator.events.packing import (
     packed_weights,
     paired_words,
     shown_pixels,
+    widened_weights,
     word_count,
 )
 from spikec.backends.simulator.events.reach import Region
@@ -63,7 +64,7 @@ class Gathering:
         self.constant: list[Call] = []
         self.step: list[Call] = []
         self._plain: dict[tuple[str, tuple[int, int]], ListUse] = {}
-        self._weights: dict[int, Array] = {}
+        self._weights: dict[tuple[int, bool], Array] = {}
         for part in parts:
             steady = part.width is Width.CONSTANT
             goal = self.constant if steady else self.step
@@ -102,35 +103,37 @@ class Gathering:
         link, tile, field = part.link, self.tiles[part.width], part.link.field
         masks, whole = channel_masks(link, part.channels, self.block.channels)
         listed = self._list(part, masks, whole) if link.lists else None
-        weights = self._packed(part)
         for region in link.regions:
             if is_flat(part, region, self.block.vectors):
-                yield self._flat(part, region, weights, masks)
+                yield self._flat(part, region, masks)
                 continue
-            for taps in self.block.split(region.taps, part.width):
-                kernel = Scatter(
-                    taps, region.columns.advance, self.block.vectors, self.block.lanes,
-                    part.width is not Width.NARROW, min(field.padded, WORD),
-                    listed.entry if listed else 0, field.payload, _shift(part), weights.shape[3],
-                    self._paired(part), self._dots(part),
-                )  # fmt: skip
-                places, numbers = self._events(part, region, listed)
-                places |= {
-                    "accumulators": self._reached(tile, region),
-                    "weights": Place(weights, block=weights.strides[0]),
-                    "mask": Place(masks, block=masks.strides[0] if len(masks) > 1 else 0),
-                }
-                numbers |= self._shape(region, tile)
-                numbers["weights_pixel"] = weights.strides[1] if weights.shape[1] > 1 else 0
-                yield Call(kernel, places, numbers)
+            weights = self._packed(part)
+            kernel = Scatter(
+                tuple(self.block.split(region.taps, part.width)), region.columns.advance,
+                self.block.vectors, self.block.lanes, part.width is not Width.NARROW,
+                min(field.padded, WORD), listed.entry if listed else 0, field.payload,
+                _shift(part), weights.shape[3], self._paired(part), self._dots(part),
+                region.columns.edges,
+            )  # fmt: skip
+            places, numbers = self._events(part, region, listed)
+            places |= {
+                "accumulators": self._reached(tile, region),
+                "weights": Place(weights, block=weights.strides[0]),
+                "mask": Place(masks, block=masks.strides[0] if len(masks) > 1 else 0),
+            }
+            numbers |= self._shape(region, tile)
+            numbers["weights_pixel"] = weights.strides[1] if weights.shape[1] > 1 else 0
+            yield Call(kernel, places, numbers)
 
-    def _flat(self, part: Part, region: Region, weights: Array, masks: Array) -> Call:
+    def _flat(self, part: Part, region: Region, masks: Array) -> Call:
         field, tile = part.link.field, self.tiles[part.width]
+        widened = part.width is Width.NARROW and not self.block.paired
+        weights = self._packed(part, widened=widened)
         columns, width = region.columns, field.grid[1]
         kernel = FlatScatter(
             region.taps, columns.advance, field.padded, columns.step, self.block.vectors,
             self.block.lanes, part.width is not Width.NARROW, _shift(part), weights.shape[3],
-            self._paired(part),
+            self._paired(part), widened,
         )  # fmt: skip
         pixels = columns.first + (columns.count - 1) * columns.step + 1
         shown = shown_pixels(masks, field.padded, columns)
@@ -186,12 +189,17 @@ class Gathering:
         (self.constant if part.width is Width.CONSTANT else varying).append(call)
         return use
 
-    def _packed(self, part: Part) -> Array:
-        key = id(part.link)
+    def _packed(self, part: Part, *, widened: bool = False) -> Array:
+        """A link's weights, (blocks, pixels or 1, in, taps, block), as its kernels read them."""
+        key = id(part.link), widened
         if key not in self._weights:
             weights = packed_weights(part.link, self.block.channels)
-            pairs = self._paired(part)
-            self._weights[key] = paired_words(weights, self.block.lanes) if pairs else weights
+            if widened:
+                self._weights[key] = widened_weights(weights)
+            elif self._paired(part):
+                self._weights[key] = paired_words(weights, self.block.lanes)
+            else:
+                self._weights[key] = weights
         return self._weights[key]
 
     def _paired(self, part: Part) -> bool:

@@ -13,7 +13,10 @@ COMPRESS = "avx512vbmi2"
 """What a processor needs for vpcompressw."""
 
 SLACK = 32
-"""Entries that are written at a time."""
+"""Entries behind the last one that may be written too."""
+
+TOGETHER = 6
+"""Entries that are written at a time where there is no vpcompressw."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Lists:
     There is a list for every pixel, or for every window of pixels that lie side by side: those of
     a window follow each other.
 
+    Up to SLACK entries behind the last one are written too, with no meaning.
+
     The operand ``positions`` receives int32, (lists + 1,): where the entries of each list begin,
     counted from the step's first entry, and where the last ones end. ``masks``, one word for every
     word of a pixel, hides the channels that this list is not made for.
@@ -31,7 +36,7 @@ class Lists:
         index: Bits of an entry: 16 or 32.
         masked: Whether there are masks.
         compressed: Half a word at a time by the instruction vpcompressw, whatever it holds; needs
-            the processor's feature COMPRESS, 16 bits, and SLACK entries behind the last one.
+            the processor's feature COMPRESS and 16 bits.
     """
 
     index: int
@@ -84,14 +89,25 @@ class Lists:
             self._compress(code, bits, first, count)
             return
         left = code.variable(bits)
-        size = I64(self.index // 8)
+        place = code.at(code.address("entries"), builder.mul(count.get(), I64(self.index // 8)))
+        goal = code.variable(place)
         with code.loop_while(lambda: builder.icmp_unsigned("!=", left.get(), I64(0))):
-            present = left.get()
-            channel = builder.add(first, code.intrinsic("llvm.cttz", (present, I1(1))))
-            place = code.at(code.address("entries"), builder.mul(count.get(), size))
+            self._append(code, left, first, goal)
+        count.set(builder.add(count.get(), code.intrinsic("llvm.ctpop", (bits,))))
+
+    def _append(self, code: Code, left: Variable, first: ir.Value, goal: Variable) -> None:
+        """Append the channels of the next few bits, and what has no meaning if there are fewer.
+
+        Whether there is a second time is then nearly always guessed right.
+        """
+        builder, present = code.builder, left.get()
+        for k in range(TOGETHER):
+            channel = builder.add(first, code.intrinsic("llvm.cttz", (present, I1(0))))
+            place = code.at(goal.get(), k * self.index // 8)
             code.store(builder.trunc(channel, ir.IntType(self.index)), place)
-            count.set(builder.add(count.get(), I64(1)))
-            left.set(builder.and_(present, builder.sub(present, I64(1))))
+            present = builder.and_(present, builder.sub(present, I64(1)))
+        left.set(present)
+        goal.set(code.at(goal.get(), TOGETHER * self.index // 8))
 
     def _compress(self, code: Code, bits: ir.Value, first: ir.Value, count: Variable) -> None:
         """Append the channels of both halves of a word, by one instruction each."""

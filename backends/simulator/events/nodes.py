@@ -94,7 +94,7 @@ class Neurons:
             rule=population.fire.value,
             unit=population.phi == 1 and population.fire is populations.Fire.PLAIN,
             payload=field.payload,
-            clip=integrates,
+            clip=integrates and not self._stays,
             integrates=integrates,
             emits=emits,
             extended=self._extended,
@@ -139,16 +139,34 @@ class Neurons:
     @property
     def _extended(self) -> bool:
         """Whether 32 bits may overflow on the way."""
-        current = sum(part.link.interval.magnitude << part.link.shift for part in self.sink.parts)
-        bias = int(np.abs(self.bias.astype(np.int64)).max())
         largest = int(self.population.threshold.max())
-        return largest >= SAFE or self.vmax + current + bias >= 2**31
+        return largest >= SAFE or self.vmax + self._growth >= 2**31
+
+    @property
+    def _stays(self) -> bool:
+        """Whether no potential can leave ±vmax in T steps.
+
+        It grows by |I + b| per step at most; firing takes it nearer to 0, or to 0 … θ.
+        """
+        first = max(_magnitude(self.initial), int(self.population.threshold.max()))
+        return first + self.sink.timesteps * self._growth <= self.vmax
+
+    @property
+    def _growth(self) -> int:
+        """Largest |I + b|."""
+        links = self.sink.links
+        current = sum(link.interval.magnitude << link.shift for link in links)
+        return current + _magnitude(self.bias)
 
     def _packed(self, parameter: Int32, padding: int) -> Int32:
         return packed_parameter(parameter, self.population.shape, self.sink.block.channels, padding)
 
     def _pixel(self, parameter: Int32) -> int:
         return int(parameter.strides[1]) if parameter.shape[1] > 1 else 0
+
+
+def _magnitude(parameter: Int32) -> int:
+    return int(np.abs(parameter.astype(np.int64)).max())
 
 
 def _blocks(parameter: Int32) -> Place:

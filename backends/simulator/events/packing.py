@@ -51,6 +51,13 @@ def paired_words(weights: Int8, lanes: int) -> Int8:
     return words.view(np.int8).reshape(weights.shape)
 
 
+def widened_weights(weights: Int8) -> Array:
+    """Packed weights in int16."""
+    wide = line_aligned(2 * weights.size).view("<i2").reshape(weights.shape)
+    wide[...] = weights
+    return wide
+
+
 def channel_weights(link: Link) -> Int8:
     """Weights of a channelwise link, int8, (taps, padded channels)."""
     assert link.weights is not None

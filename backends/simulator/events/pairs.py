@@ -14,19 +14,20 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from spikec.backends.simulator.events.emit import I16, Code, vector
+from spikec.backends.simulator.events.emit import Code
 
-LANES = 32
-"""Words per vector: the instruction is used at its full width, 512 bits, only."""
-
-FEATURE = "avx512bw"
-"""What a processor needs."""
+INSTRUCTIONS = {
+    32: ("avx512bw", "llvm.x86.avx512.pmul.hr.sw.512"),
+    16: ("avx2", "llvm.x86.avx2.pmul.hr.sw"),
+    8: ("ssse3", "llvm.x86.ssse3.pmul.hr.sw.128"),
+}
+"""The processor's feature, and LLVM's name of the instruction, by words per vector."""
 
 
 def high_bytes(code: Code, words: ir.Value) -> ir.Value:
-    """O of each word, <32 x i16>."""
-    name = "llvm.x86.avx512.pmul.hr.sw.512"
-    module, kind = code.builder.module, vector(I16, LANES)
+    """O of each word, a vector of i16."""
+    module, kind = code.builder.module, words.type
+    _, name = INSTRUCTIONS[int(kind.count)]
     if name not in module.globals:
         ir.Function(module, ir.FunctionType(kind, [kind, kind]), name)
     return code.builder.call(module.globals[name], [words, code.constant(kind, 128)])

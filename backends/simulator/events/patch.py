@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from llvmlite import ir
 
-from spikec.backends.simulator.events.emit import I16, I32, Code, size_of, vector
+from spikec.backends.simulator.events.emit import I16, I32, Code, Variable, size_of, vector
 
 
 class Tap(NamedTuple):
@@ -38,6 +38,7 @@ class Patch:
     ) -> None:
         vectors, lanes = block
         self.code = code
+        self.taps = taps
         self.kind = vector(I32 if wide else I16, lanes)
         self.vectors = vectors
         self.size = size_of(self.kind)
@@ -48,29 +49,49 @@ class Patch:
             (tap.row, tap.column, v): code.variable(zero) for tap in taps for v in range(vectors)
         }
 
-    def load(self, base: ir.Value) -> None:
-        """Read all accumulators of the patch at an address."""
-        for place, register in self.registers.items():
+    @property
+    def columns(self) -> range:
+        """All columns of the patch."""
+        return range(1 + max(tap.column for tap in self.taps))
+
+    def load(self, base: ir.Value, shown: range | None = None) -> None:
+        """Read the accumulators of the patch at an address: those of some columns, or all."""
+        for place, register in self._shown(shown):
             register.set(self.code.load(self.kind, self._address(base, place)))
 
-    def store(self, base: ir.Value) -> None:
-        """Write all accumulators back."""
-        for place, register in self.registers.items():
+    def store(self, base: ir.Value, shown: range | None = None) -> None:
+        """Write the accumulators of some columns, or all, back."""
+        for place, register in self._shown(shown):
             self.code.store(register.get(), self._address(base, place))
 
-    def slide(self, base: ir.Value, columns: int) -> ir.Value:
-        """Move the patch by some columns; the address of its new place."""
+    def slide(
+        self, base: ir.Value, columns: int, shown: range | None = None, then: range | None = None
+    ) -> ir.Value:
+        """Move the patch by some columns; the address of its new place.
+
+        Args:
+            base: Its address.
+            columns: By how many.
+            shown: Columns of the patch that are written back when they are left; by default all.
+            then: Columns of the moved patch that are read when they are reached; by default all.
+        """
         moved = self.code.at(base, columns * self.column)
         values = {place: register.get() for place, register in self.registers.items()}
-        for (row, column, v), value in values.items():
+        for (row, column, v), _ in self._shown(shown):
             if (row, column - columns, v) not in values:
-                self.code.store(value, self._address(base, (row, column, v)))
+                self.code.store(values[row, column, v], self._address(base, (row, column, v)))
+        reached = {place for place, _ in self._shown(then)}
         for (row, column, v), register in self.registers.items():
             kept = values.get((row, column + columns, v))
-            if kept is None:
-                kept = self.code.load(self.kind, self._address(moved, (row, column, v)))
-            register.set(kept)
+            if kept is not None:
+                register.set(kept)
+            elif (row, column, v) in reached:
+                register.set(self.code.load(self.kind, self._address(moved, (row, column, v))))
         return moved
+
+    def _shown(self, shown: range | None) -> list[tuple[tuple[int, int, int], Variable]]:
+        columns = self.columns if shown is None else shown
+        return [(place, r) for place, r in self.registers.items() if place[1] in columns]
 
     def _address(self, base: ir.Value, place: tuple[int, int, int]) -> ir.Value:
         row, column, v = place

@@ -16,6 +16,9 @@ from spikec.compiler.geometry import Window
 MOST_WASTE = 0.1
 """Sums along an axis that may go to the margin before taps are left out instead."""
 
+FEW_EDGES = 0.04
+"""Sums along a row that may go to the margin before its ends become code of their own."""
+
 MOST_PARTS = 3
 """Classes that a class may fall into by that: each of them is a kernel of its own."""
 
@@ -31,6 +34,8 @@ class Line:
         origin: Place of the first position's patch among the accumulators; may be negative.
         advance: From the patch of a position to that of the next.
         taps: (place in the patch, index of the weight) pairs.
+        edges: Positions at either end some of whose taps miss the map, the outer ones one place
+            more of them each, if kernels are to leave these taps out.
     """
 
     first: int
@@ -39,6 +44,7 @@ class Line:
     origin: int
     advance: int
     taps: tuple[tuple[int, int], ...]
+    edges: tuple[int, int] = (0, 0)
 
     @property
     def end(self) -> int:
@@ -118,13 +124,37 @@ def trimmed(lines: list[Line], size: int) -> list[Line]:
     result: list[Line] = []
     for line in lines:
         parts = [list(group) for _, group in groupby(range(line.count), partial(_met, line, size))]
-        met = sum(len(part) * len(_met(line, size, part[0])) for part in parts)
-        waste = 1 - met / max(1, line.count * len(line.taps))
-        if waste <= MOST_WASTE or len(parts) > MOST_PARTS:
+        if _waste(line, size) <= MOST_WASTE or len(parts) > MOST_PARTS:
             result.append(line)
         else:
             result.extend(_part(line, part, _met(line, size, part[0])) for part in parts)
     return result
+
+
+def edged(lines: list[Line], size: int) -> list[Line]:
+    """Classes whose kernels leave out the taps that miss the map, if these are not few.
+
+    Args:
+        lines: Classes, of advance 1.
+        size: Accumulators of the map along the axis; the others are margin.
+    """
+    result: list[Line] = []
+    for line in lines:
+        deepest = max((place for place, _ in line.taps), default=0)
+        edges = max(0, -line.origin), max(0, line.origin + line.count + deepest - size)
+        if _waste(line, size) <= FEW_EDGES:
+            result.append(line)
+        elif sum(edges) <= line.count:
+            result.append(replace(line, edges=edges))
+        else:
+            result.extend(trimmed([line], size))
+    return result
+
+
+def _waste(line: Line, size: int) -> float:
+    """The share of sums that miss the map."""
+    met = sum(len(_met(line, size, position)) for position in range(line.count))
+    return 1 - met / max(1, line.count * len(line.taps))
 
 
 def _met(line: Line, size: int, position: int) -> tuple[tuple[int, int], ...]:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import pairwise
+from typing import ClassVar, NamedTuple
 
 from llvmlite import ir
 
 from spikec.backends.simulator.events.dots import dot_products
-from spikec.backends.simulator.events.emit import I1, I8, I32, I64, Code, Variable, symbol, vector
+from spikec.backends.simulator.events.emit import I8, I32, I64, Code, Variable, symbol, vector
 from spikec.backends.simulator.events.pairs import high_bytes
 from spikec.backends.simulator.events.patch import Patch, Tap, slides
+from spikec.backends.simulator.events.walks import Entries, Walk, Words
+
+
+class Span(NamedTuple):
+    """Pixels of a row that reach the same columns of their patches.
+
+    Attributes:
+        shown: Columns of the patch; the others lie outside the map.
+        many: Whether it is all pixels between the edges, or one of an edge.
+    """
+
+    shown: range
+    many: bool
 
 
 @dataclass(frozen=True)
@@ -23,8 +35,13 @@ class Scatter:
     bit per channel; otherwise it has a list of channels. The operand ``mask``, a word, hides the
     channels of a pixel that do not belong to this pass.
 
+    A patch that has room in the registers slides along its row. What is too large is split into
+    groups of taps, and every pixel's events are gone through once for each group; the processor
+    learns from the first time when the others will end.
+
     Attributes:
-        taps: Targets of a pixel, relative to its place in the accumulators.
+        groups: Targets of a pixel, relative to its place in the accumulators; those of a group are
+            in the registers together.
         advance: Columns by which the next pixel of a row lies further in the accumulators.
         vectors: Vectors per block of channels.
         lanes: Channels per vector.
@@ -37,9 +54,12 @@ class Scatter:
         paired: Weights are words for pairs of vectors, and sums likewise; see ``pairs``. Without
             payloads and shift only.
         dots: Products are made as ``dots`` says; wide, payloads of 8 or 16 bits, no shift.
+        edges: The first and the last so many pixels of a row have taps beyond the map, the outer
+            ones one more column of them each; these taps are left out. Rows are not shorter than
+            both together, and ``advance`` is 1.
     """
 
-    taps: tuple[Tap, ...]
+    groups: tuple[tuple[Tap, ...], ...]
     advance: int
     vectors: int
     lanes: int
@@ -51,6 +71,7 @@ class Scatter:
     weight_taps: int
     paired: bool = False
     dots: bool = False
+    edges: tuple[int, int] = (0, 0)
 
     scalars: ClassVar[tuple[str, ...]] = (
         *("rows", "columns", "pitch", "next_row", "weights_pixel"),
@@ -65,194 +86,161 @@ class Scatter:
         """The kernel's symbol."""
         return symbol(self)
 
+    @property
+    def taps(self) -> tuple[Tap, ...]:
+        """Those of all groups."""
+        return tuple(tap for group in self.groups for tap in group)
+
     def emit(self, module: ir.Module) -> None:
         """Add the kernel to a module."""
         code = Code(module, self.name, self.operands, self.scalars)
         walk = Walk(code, ("events", "payloads"), ("accumulators",))
         weights = code.variable(code.address("weights"))
         mask = code.load(I64, code.address("mask")) if not self.index else None
-        patch = Patch(code, self.taps, (self.vectors, self.lanes), self.wide, walk.pitch)
-        resident = slides(self.taps, self.advance)
+        block = self.vectors, self.lanes
+        patches = [Patch(code, taps, block, self.wide, walk.pitch) for taps in self.groups]
+        scattering = Scattering(self, code, walk, patches, (weights, mask))
         with walk.rows():
-            if resident:
-                patch.load(walk.goal.get())
-            with walk.pixels():
-                events = self._events(code, walk, mask)
-                if resident:
-                    self._add_all(code, walk, patch, weights, events)
-                    walk.goal.set(patch.slide(walk.goal.get(), self.advance))
-                else:
-                    with code.when(events.any()):
-                        patch.load(walk.goal.get())
-                        self._add_all(code, walk, patch, weights, events)
-                        patch.store(walk.goal.get())
-                    walk.goal.set(code.at(walk.goal.get(), self.advance * patch.column))
-                weights.set(code.at(weights.get(), code.number("weights_pixel")))
-            if resident:
-                patch.store(walk.goal.get())
+            scattering.row()
         code.finish()
 
-    def _events(self, code: Code, walk: Walk, mask: ir.Value | None) -> Words | Entries:
-        if mask is None:
-            return Entries(code, walk.pointers["events"].get(), self.index)
-        word = code.load(ir.IntType(self.word), walk.pointers["events"].get())
-        whole = word if self.word == 64 else code.builder.zext(word, I64)
-        return Words(code, code.variable(code.builder.and_(whole, mask)))
-
-    def _add_all(
-        self, code: Code, walk: Walk, patch: Patch, weights: Variable, events: Words | Entries
-    ) -> None:
-        payloads = walk.pointers["payloads"].get()
-        with events.each() as channel:
-            row = self.weight_taps * self.vectors * self.lanes
-            base = code.at(weights.get(), code.builder.mul(channel, I64(row)))
-            payload = self._payload(code, patch, payloads, channel)
-            for tap in self.taps:
-                for v in range(0, self.vectors, 2 if self.paired else 1):
-                    if self.paired:
-                        self._add_pair(code, patch, (tap, v), base)
-                    else:
-                        self._add(code, patch, (tap, v), base, payload)
-
-    def _payload(
-        self, code: Code, patch: Patch, payloads: ir.Value, channel: ir.Value
-    ) -> ir.Value | None:
-        """The event's payload in every lane, shifted, or alone for dots; None if all are 1."""
-        if not self.payload:
-            return None
-        place = code.at(payloads, code.builder.mul(channel, I64(self.payload // 8)))
-        payload = code.load(ir.IntType(self.payload), place)
-        if self.dots:
-            return code.builder.sext(payload, I32)
-        element, width = patch.kind.element, int(patch.kind.element.width)
-        if self.payload < width:
-            payload = code.builder.sext(payload, element)
-        elif self.payload > width:
-            payload = code.builder.trunc(payload, element)
-        if self.shift:
-            payload = code.builder.shl(payload, element(self.shift))
-        return code.splat(payload, self.lanes)
-
-    def _add_pair(self, code: Code, patch: Patch, target: tuple[Tap, int], base: ir.Value) -> None:
-        tap, v = target
-        place = code.at(base, (tap.weight * self.vectors + v) * self.lanes)
-        words = code.load(patch.kind, place)
-        for vector_index, term in ((v, words), (v + 1, high_bytes(code, words))):
-            register = patch.registers[tap.row, tap.column, vector_index]
-            register.set(code.builder.add(register.get(), term))
-
-    def _add(
-        self,
-        code: Code,
-        patch: Patch,
-        target: tuple[Tap, int],
-        base: ir.Value,
-        payload: ir.Value | None,
-    ) -> None:
-        tap, v = target
-        place = code.at(base, (tap.weight * self.vectors + v) * self.lanes)
-        register = patch.registers[tap.row, tap.column, v]
-        term = self._term(code, patch, place, payload)
-        register.set(code.builder.add(register.get(), term))
-
-    def _term(
-        self, code: Code, patch: Patch, place: ir.Value, payload: ir.Value | None
-    ) -> ir.Value:
-        """What an event adds, by the weights at an address."""
-        if self.dots:
-            return dot_products(code, place, payload)
-        weight = code.builder.sext(code.load(vector(I8, self.lanes), place), patch.kind)
-        if payload is not None:
-            return code.builder.mul(weight, payload)
-        shift = code.constant(patch.kind, self.shift)
-        return code.builder.shl(weight, shift) if self.shift else weight
+    def spans(self) -> list[Span]:
+        """The pixels of a row, in order, and the one behind the last."""
+        width = 1 + max(tap.column for tap in self.taps)
+        before, after = self.edges
+        left = [Span(range(before - k, width), False) for k in range(before)]
+        right = [Span(range(width - k), False) for k in range(1, after + 1)]
+        end = Span(range(width - after - 1 if after else width), False)
+        return [*left, Span(range(width), True), *right, end]
 
 
-class Walk:
-    """Over the pixels of the source, row by row, with pointers that go along.
+class Scattering:
+    """The code of a scatter inside its loop over rows.
 
     Args:
-        code: The kernel; has the scalars rows, columns, pitch and next_row, and for every pointer
-            those of a row and of a pixel, in bytes.
-        pointers: Operands that follow the pixels.
-        goal: The operand that follows the accumulators.
+        spec: What to do.
+        code: The kernel.
+        walk: Over its pixels.
+        patches: One for each group of taps.
+        operands: The address of the pixel's weights, and the mask of words.
     """
 
-    def __init__(self, code: Code, pointers: tuple[str, ...], goal: tuple[str]) -> None:
+    def __init__(
+        self,
+        spec: Scatter,
+        code: Code,
+        walk: Walk,
+        patches: list[Patch],
+        operands: tuple[Variable, ir.Value | None],
+    ) -> None:
+        self.spec = spec
         self.code = code
-        self.pitch = code.number("pitch")
-        self._row = {name: code.variable(code.address(name)) for name in (*pointers, *goal)}
-        self.pointers = {name: code.variable(I64(0)) for name in pointers}
-        self.goal = code.variable(I64(0))
-        self._goal = self._row[goal[0]]
+        self.walk = walk
+        self.patches = patches
+        self.weights, self.mask = operands
+        self.slides = len(patches) == 1 and slides(spec.groups[0], spec.advance)
 
-    @contextmanager
-    def rows(self) -> Iterator[None]:
-        """Each row of the source."""
-        code = self.code
-        with code.loop(code.number("rows")):
-            for name, pointer in self.pointers.items():
-                pointer.set(self._row[name].get())
-            self.goal.set(self._goal.get())
-            yield
-            for name in self.pointers:
-                row = self._row[name]
-                row.set(code.at(row.get(), code.number(f"{name}_row")))
-            self._goal.set(code.at(self._goal.get(), code.number("next_row")))
+    def row(self) -> None:
+        """All pixels of a row."""
+        spans, goal = self.spec.spans(), self.walk.goal
+        if self.slides:
+            self.patches[0].load(goal.get(), spans[0].shown)
+        for span, following in pairwise(spans):
+            pixels = self.walk.pixels(sum(self.spec.edges)) if span.many else self.walk.pixel()
+            with pixels:
+                if self.slides:
+                    self._add_all(self.patches[0], span.shown)
+                    shown = span.shown if span.many else following.shown
+                    moved = self.patches[0].slide(goal.get(), self.spec.advance, span.shown, shown)
+                    goal.set(moved)
+                else:
+                    self._jump(span.shown)
+                weights = self.code.at(self.weights.get(), self.code.number("weights_pixel"))
+                self.weights.set(weights)
+        if self.slides:
+            self.patches[0].store(goal.get(), spans[-1].shown)
 
-    @contextmanager
-    def pixels(self) -> Iterator[None]:
-        """Each pixel of the present row; the goal is moved by the kernel."""
-        code = self.code
-        with code.loop(code.number("columns")):
-            yield
-            for name, pointer in self.pointers.items():
-                pointer.set(code.at(pointer.get(), code.number(f"{name}_pixel")))
+    def _jump(self, shown: range) -> None:
+        """One pixel whose patch does not stay in the registers."""
+        goal = self.walk.goal.get()
+        with self.code.when(self._events().any()):
+            for patch in self.patches:
+                patch.load(goal, shown)
+                self._add_all(patch, shown)
+                patch.store(goal, shown)
+        self.walk.goal.set(self.code.at(goal, self.spec.advance * self.patches[0].column))
 
+    def _events(self) -> Words | Entries:
+        """Of the present pixel, from the first one on."""
+        code, place = self.code, self.walk.pointers["events"].get()
+        if self.mask is None:
+            return Entries(code, place, self.spec.index)
+        word = code.load(ir.IntType(self.spec.word), place)
+        whole = word if self.spec.word == 64 else code.builder.zext(word, I64)
+        return Words(code, code.variable(code.builder.and_(whole, self.mask)))
 
-@dataclass(frozen=True)
-class Words:
-    """The events of a pixel as the bits of a word that is used up."""
+    def _add_all(self, patch: Patch, shown: range) -> None:
+        """Add all events of the present pixel to the shown columns of a patch."""
+        code, spec = self.code, self.spec
+        payloads = self.walk.pointers["payloads"].get()
+        with self._events().each() as channel:
+            row = spec.weight_taps * spec.vectors * spec.lanes
+            base = code.at(self.weights.get(), code.builder.mul(channel, I64(row)))
+            payload = self._payload(patch, payloads, channel)
+            for tap in patch.taps:
+                if tap.column not in shown:
+                    continue
+                for v in range(0, spec.vectors, 2 if spec.paired else 1):
+                    if spec.paired:
+                        self._add_pair(patch, (tap, v), base)
+                    else:
+                        self._add(patch, (tap, v), base, payload)
 
-    code: Code
-    left: Variable
+    def _payload(self, patch: Patch, payloads: ir.Value, channel: ir.Value) -> ir.Value | None:
+        """The event's payload in every lane, shifted, or alone for dots; None if all are 1."""
+        code, spec = self.code, self.spec
+        if not spec.payload:
+            return None
+        place = code.at(payloads, code.builder.mul(channel, I64(spec.payload // 8)))
+        payload = code.load(ir.IntType(spec.payload), place)
+        if spec.dots:
+            return code.builder.sext(payload, I32)
+        element, width = patch.kind.element, int(patch.kind.element.width)
+        if spec.payload < width:
+            payload = code.builder.sext(payload, element)
+        elif spec.payload > width:
+            payload = code.builder.trunc(payload, element)
+        if spec.shift:
+            payload = code.builder.shl(payload, element(spec.shift))
+        return code.splat(payload, spec.lanes)
 
-    def any(self) -> ir.Value:
-        """Whether there is an event, i1."""
-        return self.code.builder.icmp_unsigned("!=", self.left.get(), I64(0))
+    def _add_pair(self, patch: Patch, target: tuple[Tap, int], base: ir.Value) -> None:
+        tap, v = target
+        words = self.code.load(patch.kind, self._place(base, target))
+        for vector_index, term in ((v, words), (v + 1, high_bytes(self.code, words))):
+            register = patch.registers[tap.row, tap.column, vector_index]
+            register.set(self.code.builder.add(register.get(), term))
 
-    @contextmanager
-    def each(self) -> Iterator[ir.Value]:
-        """The channel of each event, i64."""
-        builder = self.code.builder
-        with self.code.loop_while(self.any):
-            word = self.left.get()
-            yield self.code.intrinsic("llvm.cttz", (word, I1(1)))
-            self.left.set(builder.and_(word, builder.sub(word, I64(1))))
+    def _add(
+        self, patch: Patch, target: tuple[Tap, int], base: ir.Value, payload: ir.Value | None
+    ) -> None:
+        tap, v = target
+        register = patch.registers[tap.row, tap.column, v]
+        term = self._term(patch, self._place(base, target), payload)
+        register.set(self.code.builder.add(register.get(), term))
 
+    def _place(self, base: ir.Value, target: tuple[Tap, int]) -> ir.Value:
+        """The address of the weights of a tap's vector."""
+        tap, v = target
+        return self.code.at(base, (tap.weight * self.spec.vectors + v) * self.spec.lanes)
 
-class Entries:
-    """The events of a pixel as a part of a list; two i32 positions stand where it begins."""
-
-    def __init__(self, code: Code, place: ir.Value, index: int) -> None:
-        builder = code.builder
-        self.code = code
-        self.index = index
-        size = I64(index // 8)
-        start, end = (builder.zext(code.load(I32, code.at(place, p)), I64) for p in (0, 4))
-        entries = code.address("entries")
-        self.next = code.variable(builder.add(entries, builder.mul(start, size)))
-        self.end = builder.add(entries, builder.mul(end, size))
-
-    def any(self) -> ir.Value:
-        """Whether there is an event left, i1."""
-        return self.code.builder.icmp_unsigned("<", self.next.get(), self.end)
-
-    @contextmanager
-    def each(self) -> Iterator[ir.Value]:
-        """The channel of each event, i64."""
-        with self.code.loop_while(self.any):
-            place = self.next.get()
-            channel = self.code.load(ir.IntType(self.index), place)
-            yield self.code.builder.zext(channel, I64)
-            self.next.set(self.code.at(place, self.index // 8))
+    def _term(self, patch: Patch, place: ir.Value, payload: ir.Value | None) -> ir.Value:
+        """What an event adds, by the weights at an address."""
+        code, spec = self.code, self.spec
+        if spec.dots:
+            return dot_products(code, place, payload)
+        weight = code.builder.sext(code.load(vector(I8, spec.lanes), place), patch.kind)
+        if payload is not None:
+            return code.builder.mul(weight, payload)
+        shift = code.constant(patch.kind, spec.shift)
+        return code.builder.shl(weight, shift) if spec.shift else weight

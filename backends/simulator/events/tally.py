@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from llvmlite import ir
 
@@ -14,7 +15,7 @@ from spikec.backends.simulator.events.lanes import lane_sum
 RUN = 2**8 - 1
 """Most pixels per run: events are counted in 8 bits, and |n| ≤ 128 summed in 16."""
 
-TRIPLE = 12
+RUN_BYTES = 16
 """Bytes of a run."""
 
 
@@ -26,7 +27,8 @@ class Tally:
     and channel, then multiplied. Payloads are added and multiplied run by run.
 
     Operands: ``bits`` and, if there are payloads, ``payloads``, of all channels; ``runs``, int32
-    triples (first pixel, pixels, class) that cover every pixel once, at most RUN pixels each;
+    (first pixel, pixels, class, from a pixel to the next) that cover every pixel once, at most RUN
+    pixels each;
     ``table``, int32 [class][column][channel]; ``counts``, int32 [class][channel], for the kernel
     alone; ``events``, int64 [column], receives the first sum of each column, ``spikes``, with
     payloads, the second. Without payloads the second is the first: there is no such operand.
@@ -69,15 +71,23 @@ class Tally:
         spikes = counting.columns()
         with counting.vectors() as v:
             counting.clear(v)
-            with counting.runs() as (run, begin, pixels):
-                events, sizes = counting.count(v, begin, pixels)
-                counting.keep(run, v, events)
+            with counting.runs() as (kept, run):
+                events, sizes = counting.count(v, run)
+                counting.keep(kept, v, events)
                 if self.payload:
-                    counting.weigh(spikes, run, v, sizes)
+                    counting.weigh(spikes, kept, v, sizes)
         if self.payload:
             counting.report("spikes", spikes)
         counting.report("events", counting.events())
         code.finish()
+
+
+class Run(NamedTuple):
+    """Evenly spaced pixels, numbers i64."""
+
+    first: ir.Value
+    pixels: ir.Value
+    step: ir.Value
 
 
 class Counting:
@@ -114,22 +124,22 @@ class Counting:
             self.code.store(self.code.constant(self.kind, 0), address)
 
     @contextmanager
-    def runs(self) -> Iterator[tuple[ir.Value, ir.Value, ir.Value]]:
-        """Each run: its class, first pixel and pixels."""
+    def runs(self) -> Iterator[tuple[ir.Value, Run]]:
+        """Each run, and its class."""
         code = self.code
         with code.loop(code.number("runs")) as index:
-            run = code.at(code.address("runs"), code.builder.mul(index, I64(TRIPLE)))
-            parts = (code.load(I32, code.at(run, offset)) for offset in (8, 0, 4))
-            kept, begin, pixels = (code.builder.sext(part, I64) for part in parts)
-            yield kept, begin, pixels
+            run = code.at(code.address("runs"), code.builder.mul(index, I64(RUN_BYTES)))
+            parts = (code.load(I32, code.at(run, offset)) for offset in (8, 0, 4, 12))
+            kept, *rest = (code.builder.sext(part, I64) for part in parts)
+            yield kept, Run(*rest)
 
-    def count(self, v: ir.Value, begin: ir.Value, pixels: ir.Value) -> tuple[ir.Value, ir.Value]:
+    def count(self, v: ir.Value, run: Run) -> tuple[ir.Value, ir.Value]:
         """Events and Σ|n| of every channel of a vector in a run."""
         code, lanes = self.code, self.spec.lanes
         events = code.variable(code.constant(vector(I8, lanes), 0))
         sizes = code.variable(code.constant(self.sizes, 0))
-        with code.loop(pixels) as offset:
-            pixel = code.builder.add(begin, offset)
+        with code.loop(run.pixels) as index:
+            pixel = code.builder.add(run.first, code.builder.mul(index, run.step))
             fired = code.load_bits(self._pixel("bits", pixel, v, lanes // 8), lanes)
             events.set(code.builder.add(events.get(), code.builder.zext(fired, events.get().type)))
             if self.spec.payload:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from spikec.backends.simulator.events.reach import Line, Region, regions, strided, trimmed
+from spikec.backends.simulator.events.reach import Line, Region, edged, regions, strided, trimmed
 from spikec.compiler.geometry import Window
 
 
 def lines_over(window: Window, grid: tuple[int, ...]) -> list[list[Line]]:
-    """Classes of rows, without many taps that miss a small map, and of columns."""
-    flat = planar(window)
+    """Classes of rows and of columns, without many taps that miss a small map."""
+    flat, (height, width) = planar(window), positions_of(window, grid)
     rows, columns = (strided(flat, axis, size) for axis, size in enumerate(grid))
-    return [trimmed(rows, positions_of(window, grid)[0]), columns]
+    return [trimmed(rows, height), edged(columns, width)]
 
 
 def positions_of(window: Window, grid: tuple[int, ...]) -> tuple[int, int]:

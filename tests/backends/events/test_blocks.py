@@ -13,7 +13,11 @@ from spikec.backends.simulator.events.patch import Tap
 from spikec.backends.simulator.events.sums import Part, Width, parts_of
 from spikec.compiler.connections import Connection, Conv
 
-MACHINES = [Machine("x86_64", "", "+avx512bw", 64, 32), Machine("x86_64", "", "", 16, 16)]
+MACHINES = [
+    Machine("x86_64", "", "+avx2,+avx512bw,+ssse3", 64, 32),
+    Machine("x86_64", "", "+avx2,+ssse3", 32, 16),
+    Machine("x86_64", "", "", 16, 16),
+]
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5, 7])
@@ -37,7 +41,7 @@ def parts(channels: int, kernel: int, narrow: bool, size: int = 8) -> tuple[Part
     return parts_of([link], narrow=narrow)
 
 
-@pytest.mark.parametrize("machine", MACHINES, ids=["wide", "generic"])
+@pytest.mark.parametrize("machine", MACHINES, ids=["wide", "avx2", "generic"])
 @pytest.mark.parametrize("channels", [1, 8, 12, 33, 64, 65, 200, 512])
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize("narrow", [True, False])
@@ -48,7 +52,16 @@ def test_blocks_divide_the_channels(
     assert padded(channels) % block.channels == 0
     assert block.lanes <= machine.lanes
     assert block.lanes in (8, 16, 32)
-    assert not block.paired or (block.vectors % 2 == 0 and block.lanes == 32)
+    assert not block.paired or (block.vectors % 2 == 0 and machine is not MACHINES[2])
+
+
+def test_blocks_have_room_for_pairs_of_a_row_of_taps() -> None:
+    found = [block_of(parts(256, 3, True), 256, 64, machine) for machine in MACHINES]
+    assert [(block.channels, block.paired) for block in found] == [
+        (64, True),
+        (64, True),
+        (8, False),
+    ]
 
 
 def test_a_block_of_a_large_map_stays_in_the_cache() -> None:

@@ -22,13 +22,19 @@ from spikec.compiler.populations import Shape
 def spread(field: Field, connections: tuple[Connection, ...]) -> np.ndarray:
     """The tables' columns for every neuron, (columns, C, pixels), from runs and classes."""
     tables = fan_outs(field, connections)
-    groups = [first + k for first, count, _ in tables.runs.tolist() for k in range(count)]
-    assert groups == list(range(field.pixels // tables.together))
+    members = {
+        first + k * step: kept
+        for first, count, kept, step in tables.runs.tolist()
+        for k in range(count)
+    }
+    groups = range(field.pixels // tables.together)
+    assert sorted(members) == list(groups)
+    assert tables.runs[:, 1].sum() == len(groups)
     assert field.pixels % tables.together == 0
     assert tables.runs[:, 1].max() <= RUN
     assert tables.runs[:, 2].max() < len(tables.table)
     assert tables.columns == 1 + 2 * len(connections)
-    classes = np.repeat(tables.runs[:, 2], tables.runs[:, 1])
+    classes = [members[group] for group in groups]
     cells = tables.table[classes].reshape(
         len(groups), tables.columns, tables.together, field.padded
     )
@@ -66,6 +72,16 @@ def test_pixels_with_equal_fan_outs_share_a_class() -> None:
     assert len(fan_outs(field, (conv,)).table) < 40
     assert len(fan_outs(field, ()).table) == 1
     assert (spread(field, (conv,))[1, 0].reshape(40, 50)[1:-1, 1:-1] == 36).all()
+
+
+@pytest.mark.parametrize(("channels", "size"), [(16, 32), (64, 8), (64, 16), (5, 9)])
+def test_edges_of_a_map_are_runs_down_its_columns(channels: int, size: int) -> None:
+    kernel = np.ones((4, channels, 3, 3), np.int8)
+    conv = Connection("a", "b", (Conv(kernel, (1, 1), (1,) * 4, (1, 1)),))
+    tables = fan_outs(Field((channels, size, size), 0, 1, 2), (conv,))
+    per_row = size // tables.together
+    # Corners, edges, and the columns of what is inside.
+    assert len(tables.runs) <= 8 + per_row - 2 or tables.together == 1
 
 
 def test_a_fan_out_beyond_31_bits_is_refused() -> None:

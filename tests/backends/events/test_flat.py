@@ -79,6 +79,17 @@ def test_narrow_sources_may_have_wide_sinks(outputs: int, level: Level | None) -
             check(Source((8, 6, 10), 1, each, exponent=exponent), level)
 
 
+@LEVELS
+@pytest.mark.parametrize("narrow", [True, False])
+def test_narrow_layers_take_sums_of_either_width(narrow: bool, level: Level | None) -> None:
+    source = Source((16, 5, 9), 1, (Conv(weights(16, 16, 3, 3), (1, 1), (1,) * 4, (1, 1)),))
+    engine = EventEngine(1, 2**30, level, narrow=narrow)
+    payloads = np.random.default_rng(0).integers(0, 2, (IMAGES, STEPS, *source.shape))
+    run = engine.run(sources.program([source], STEPS), sources.frames([payloads]))
+    current = np.diff(run.readout, axis=1, prepend=0)
+    np.testing.assert_array_equal(current, sources.sums([source], [payloads]))
+
+
 def test_a_plan_reads_narrow_rows_word_by_word() -> None:
     assert is_flat(Source((16, 5, 5), 1, (Conv(weights(8, 16, 3, 3), (1, 1), (1,) * 4, (1, 1)),)))
     assert is_flat(Source((8, 5, 5), 1, (Conv(weights(8, 8, 1, 1), (4, 4), (0,) * 4, (1, 1)),)))

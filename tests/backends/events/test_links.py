@@ -14,6 +14,7 @@ from spikec.backends.reference.connections import applied, carried
 from spikec.backends.simulator.events.dense_paths import by_channel, single_paths
 from spikec.backends.simulator.events.fields import Field
 from spikec.backends.simulator.events.links import Link, Relay, apart, chained
+from spikec.backends.simulator.events.scatter import Scatter
 from spikec.backends.simulator.events.slices import as_slice
 from spikec.backends.simulator.events.sums import Width
 from spikec.backends.simulator.events.tiles import Tile, tile_for
@@ -215,6 +216,40 @@ def inside(tile: Tile, row: int, column: int) -> bool:
         and tile.at(row, column) == place * tile.block * tile.element
         and tile.at(row, column) < tile.size
     )
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("pads", [(1, 1), (0, 2), (2, 0), (0, 0)])
+def test_edges_leave_out_the_taps_beyond_the_map_and_no_others(
+    kernel: int, stride: int, pads: tuple[int, int]
+) -> None:
+    conv = Conv(np.ones((64, 64, 1, kernel), np.int8), (1, stride), (0, pads[0], 0, pads[1]), UNIT)
+    found = set()
+    for size in (1, 2, 3, 4, 7, 8, 20, 60):
+        width = (size + sum(pads) - kernel) // stride + 1
+        if width < 1:
+            continue
+        link = chained(Connection("a", "b", (conv,)), Field((64, 1, size), 0, 1, 3), "x")[1]
+        for region in link.regions:
+            line = region.columns
+            spec = Scatter((region.taps,), 1, 1, 8, False, 64, 0, 0, 0, kernel, edges=line.edges)
+            spans = [
+                span.shown
+                for span in spec.spans()[:-1]
+                for _ in range(line.count - sum(line.edges) if span.many else 1)
+            ]
+            assert len(spans) == line.count
+            met = [
+                {tap for tap in region.taps if 0 <= line.origin + k + tap.column < width}
+                for k in range(line.count)
+            ]
+            kept = [{tap for tap in region.taps if tap.column in shown} for shown in spans]
+            assert all(least <= most for least, most in zip(met, kept, strict=True))
+            found.add(line.edges)
+            if any(line.edges):
+                assert kept == met
+    assert len(found) > 1 or kernel <= max(stride, 1 + min(pads))
 
 
 def test_tiles_hold_all_that_regions_touch() -> None:

@@ -12,6 +12,7 @@ from spikec.backends.simulator.events.packing import (
     packed_parameter,
     packed_weights,
     paired_words,
+    widened_weights,
 )
 from spikec.compiler.connections import Connection, Conv, Dense, Factor, Identity
 
@@ -93,6 +94,13 @@ def test_words_of_pairs_hold_both_weights() -> None:
     low, high = whole[:, :32].astype(int), whole[:, 32:].astype(int)
     words = paired_words(whole, 32).reshape(len(whole), 64).view(np.int16)
     np.testing.assert_array_equal(words, low + 256 * high)
+
+
+def test_widened_weights_are_the_same_numbers() -> None:
+    packed = packed_weights(conv(9, 7, 1), 16)
+    wide = widened_weights(packed)
+    assert wide.dtype == np.int16
+    np.testing.assert_array_equal(wide, packed)
 
 
 @pytest.mark.parametrize("axes", [(1, 1, 1), (10, 1, 1), (10, 2, 3), (1, 2, 3), (1, 1, 3)])

@@ -60,7 +60,7 @@ def test_equal_layers_share_their_kernels() -> None:
 
 
 def test_maps_of_another_size_share_their_kernels() -> None:
-    assert planned(chain(3, width=16)).addresses == planned(chain(3, width=24)).addresses
+    assert planned(chain(3, width=24)).addresses == planned(chain(3, width=32)).addresses
 
 
 def test_payloads_live_until_their_last_reader() -> None:

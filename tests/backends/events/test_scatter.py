@@ -10,10 +10,11 @@ from machine_code import Call, Operand, machines, pack
 from numpy.typing import NDArray
 
 from spikec.backends.simulator.events.channelwise import Channelwise
+from spikec.backends.simulator.events.dots import FEATURE
 from spikec.backends.simulator.events.lists import COMPRESS, SLACK, Lists
 from spikec.backends.simulator.events.machine import Machine, host_machine
 from spikec.backends.simulator.events.packing import paired_words
-from spikec.backends.simulator.events.pairs import FEATURE
+from spikec.backends.simulator.events.pairs import INSTRUCTIONS
 from spikec.backends.simulator.events.patch import Tap
 from spikec.backends.simulator.events.scatter import Scatter
 from spikec.backends.simulator.events.spill import Spill
@@ -23,6 +24,7 @@ EACH_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: f"{m
 SQUARE = tuple(Tap(k // 3, k % 3, k) for k in range(9))
 SPREAD = (Tap(0, 0, 3), Tap(0, 4, 0), Tap(2, 1, 1))
 ONE = (Tap(0, 0, 0),)
+ROWS = SQUARE[:3], SQUARE[3:6], SQUARE[6:]
 
 
 @dataclass(frozen=True)
@@ -115,20 +117,26 @@ def checked(spec: Scatter, place: Map, n: Int, machine: Machine, shown: Int | No
     np.testing.assert_array_equal(before, expected)
 
 
-PLAIN = Scatter(SQUARE, 1, 1, 8, False, 64, 0, 0, 0, 9)
+PLAIN = Scatter((SQUARE,), 1, 1, 8, False, 64, 0, 0, 0, 9)
 SPECS = [
     (PLAIN, Map(3, 5, 64)),
     (replace(PLAIN, word=8), Map(2, 1, 8)),
     (replace(PLAIN, word=16, advance=2), Map(2, 4, 16)),
-    (replace(PLAIN, word=32, advance=3, taps=SPREAD, weight_taps=5), Map(2, 4, 32, 2)),
-    (replace(PLAIN, taps=ONE, weight_taps=1, advance=0, vectors=4), Map(1, 9, 64, pixels=True)),
+    (replace(PLAIN, word=32, advance=3, groups=(SPREAD,), weight_taps=5), Map(2, 4, 32, 2)),
+    (
+        replace(PLAIN, groups=(ONE,), weight_taps=1, advance=0, vectors=4),
+        Map(1, 9, 64, pixels=True),
+    ),
     (replace(PLAIN, payload=8, wide=True, shift=3), Map(3, 4, 64)),
     (replace(PLAIN, payload=16, word=8, vectors=2), Map(2, 3, 8, 3)),
-    (replace(PLAIN, payload=32, wide=True, taps=ONE, weight_taps=1), Map(2, 3, 16, 1)),
-    (replace(PLAIN, payload=32, taps=SPREAD), Map(1, 3, 32)),
+    (replace(PLAIN, payload=32, wide=True, groups=(ONE,), weight_taps=1), Map(2, 3, 16, 1)),
+    (replace(PLAIN, payload=32, groups=(SPREAD,)), Map(1, 3, 32)),
     (replace(PLAIN, wide=True, shift=7, vectors=2), Map(2, 3, 64)),
     (replace(PLAIN, index=16), Map(3, 5, 200)),
     (replace(PLAIN, index=32, payload=8, wide=True), Map(2, 5, 130, 2)),
+    (replace(PLAIN, groups=ROWS), Map(3, 4, 64)),
+    (replace(PLAIN, groups=(SQUARE[:5], SQUARE[5:]), payload=16, wide=True), Map(2, 3, 64)),
+    (replace(PLAIN, groups=ROWS, index=16, vectors=4, advance=2), Map(2, 3, 200)),
 ]
 
 
@@ -151,27 +159,66 @@ def test_every_event_adds_its_weights_to_its_patch(
 @pytest.mark.parametrize("payload", [8, 16])
 @pytest.mark.parametrize("index", [0, 16])
 def test_dot_products_are_exact_at_the_largest_payloads(payload: int, index: int) -> None:
-    spec = Scatter(SQUARE, 1, 2, 32, True, 64, index, payload, 0, 9, dots=True)
+    spec = Scatter((SQUARE,), 1, 2, 32, True, 64, index, payload, 0, 9, dots=True)
     place, top = Map(2, 3, 64), 2 ** (payload - 1)
     n = np.random.default_rng(0).choice([-top, top - 1, -1, 0, 1], (2, 3, 64))
     checked(spec, place, n, host_machine())
     checked(spec, place, np.full((2, 3, 64), -top), host_machine())
 
 
-@pytest.mark.skipif(not host_machine().has(FEATURE), reason=f"needs {FEATURE}")
+FIVE = tuple(Tap(k // 5, k % 5, k) for k in range(25))
+
+
+@EACH_MACHINE
+@pytest.mark.parametrize("edges", [(1, 1), (0, 1), (1, 0), (2, 1), (0, 2), (2, 2)])
+@pytest.mark.parametrize("columns", [4, 5, 9])
+@pytest.mark.parametrize("split", [False, True])
+def test_taps_beyond_the_map_are_left_out(
+    machine: Machine, edges: tuple[int, int], columns: int, split: bool
+) -> None:
+    taps = FIVE if max(edges) > 1 else SQUARE
+    kernel = max(tap.column for tap in taps) + 1
+    groups = tuple(taps[k : k + kernel] for k in range(0, len(taps), kernel)) if split else (taps,)
+    lanes, place = machine.lanes, Map(3, columns, 64)
+    spec = Scatter(groups, 1, 1, lanes, False, 64, 0, 0, 0, len(taps), edges=edges)
+    n, rng = place.payloads(1), np.random.default_rng(6)
+    weights = rng.integers(-127, 128, (64, len(taps), lanes)).astype(np.int8)
+    tile = accumulators(spec, place)
+    terms = np.einsum("ijc,ctb->ijtb", n, weights.astype(np.int64))
+    expected = added(spec, place, terms, tile.astype(np.int64))
+    end = columns + kernel - 1 - edges[1]
+    outside = [*range(edges[0]), *range(end, tile.shape[1])]
+    expected[:, outside] = tile[:, outside]
+    words = pack(n != 0)
+    same = {name: Operand(words) for name in ("events", "entries", "payloads")}
+    every = {"mask": Operand(np.full(1, 2**64 - 1, np.uint64)), "weights": Operand(weights)}
+    scalars = dict.fromkeys(spec.scalars, 0) | {"rows": 3, "columns": columns}
+    scalars |= {"pitch": tile.strides[0], "next_row": tile.strides[0]}
+    scalars |= {"events_row": words.strides[0], "events_pixel": words.strides[1]}
+    Call(spec, {**same, **every, "accumulators": Operand(tile)}, scalars).run(machine)
+    np.testing.assert_array_equal(tile, expected)
+
+
+PAIRING = [m for m in machines() if m.has(INSTRUCTIONS[m.lanes][0])]
+
+
+@pytest.mark.parametrize("machine", PAIRING, ids=lambda m: f"{m.lanes} lanes")
 @pytest.mark.parametrize("extreme", [True, False])
-def test_pairs_of_weights_add_up_like_single_ones(extreme: bool) -> None:
+@pytest.mark.parametrize("groups", [(SQUARE,), ROWS], ids=len)
+def test_pairs_of_weights_add_up_like_single_ones(
+    machine: Machine, extreme: bool, groups: tuple[tuple[Tap, ...], ...]
+) -> None:
     """Weights of the largest size in both halves of a word, or of any size."""
-    machine, channels, lanes = host_machine(), 64, 32
+    channels, lanes = 64, machine.lanes
     rng = np.random.default_rng(0)
-    weights = rng.integers(-127, 128, (channels, 9, 128)).astype(np.int8)
+    weights = rng.integers(-127, 128, (channels, 9, 4 * lanes)).astype(np.int8)
     if extreme:
         weights = rng.choice(np.array([-127, 127, 0, -1, 1], np.int8), weights.shape)
-    spec = Scatter(SQUARE, 1, 4, lanes, False, 64, 0, 0, 0, 9, True)
+    spec = Scatter(groups, 1, 4, lanes, False, 64, 0, 0, 0, 9, True)
     place = Map(2, 3, channels)
     n = place.payloads(1)
     terms = np.einsum("ijc,ctb->ijtb", n, weights.astype(np.int64))
-    tile = np.zeros((*patches(spec, place), 128), np.int16)
+    tile = np.zeros((*patches(spec, place), 4 * lanes), np.int16)
     expected = added(spec, place, terms, tile.astype(np.int64))
     words = pack(n != 0)
     operands = {

@@ -15,14 +15,17 @@ Int = NDArray[np.int64]
 
 
 def runs_of(classes: Int) -> NDArray[np.int32]:
-    """The runs of pixels of equal class, none too long."""
-    triples: list[list[int]] = []
-    for pixel, kept in enumerate(classes.tolist()):
-        if triples and triples[-1][2] == kept and triples[-1][1] < RUN:
-            triples[-1][1] += 1
-        else:
-            triples.append([pixel, 1, kept])
-    return np.array(triples, np.int32)
+    """Runs of pixels of equal class, none too long, alternately neighbours and every third one."""
+    runs: list[tuple[int, int, int, int]] = []
+    left = dict.fromkeys(range(len(classes)))
+    while left:
+        first, step = next(iter(left)), 1 + 2 * (len(runs) % 2)
+        pixel = first
+        while pixel in left and classes[pixel] == classes[first] and pixel < first + step * RUN:
+            del left[pixel]
+            pixel += step
+        runs.append((first, (pixel - first) // step, int(classes[first]), step))
+    return np.array(runs, np.int32)
 
 
 def counted(n: Int, classes: Int, table: Int, payload: int, machine: Machine) -> tuple[Int, Int]:
