@@ -66,11 +66,11 @@ def chosen_options(pipeline: str, given: Mapping[str, object]) -> CompileOptions
 
 _BEHIND = {
     "calibrate-thresholds": "",
-    "calibrate-weights": "calibrate-thresholds",
     "quantize-weights": "calibrate-thresholds",
     "assign-firing": "quantize-weights",
     "calibrate-bias": "quantize-weights",
     "compress-spikes": "quantize-weights",
+    "calibrate-weights": "quantize-weights",
     "calibrate-potential": "quantize-weights",
 }
 """Each pass that can be asked for, and the one that has to stand somewhere before it."""
@@ -88,12 +88,12 @@ def pass_names(options: CompileOptions) -> tuple[str, ...]:
     search, biased = options.search, options.bias_rounds > 0
     steps = (
         ("calibrate-thresholds", True),
-        ("calibrate-weights", options.weight_calibration == "gradient"),
         ("quantize-weights", True),
         ("assign-firing", search.firing),
         ("calibrate-bias", biased),
         ("compress-spikes", search.compression),
         ("calibrate-bias", search.compression and biased),
+        ("calibrate-weights", options.weight_calibration == "gradient"),
         ("calibrate-potential", options.potential_calibration),
     )
     return tuple(name for name, wanted in steps if wanted)
@@ -108,11 +108,6 @@ def check_passes(names: Sequence[str]) -> None:
             raise OptionError(
                 f"passes has {name} without {_BEHIND[name]} before it",
                 hint="a pass needs what those before it have chosen",
-            )
-        if name == "calibrate-weights" and "quantize-weights" in names[:position]:
-            raise OptionError(
-                "passes has calibrate-weights behind quantize-weights",
-                hint="weights learn before they are rounded",
             )
     if "quantize-weights" not in names:
         raise OptionError(

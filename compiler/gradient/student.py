@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spikec.compiler.arrays import Array
+from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.fixed_point import largest
 from spikec.compiler.gradient.operators import WEIGHTED, Operation, operation
-from spikec.compiler.gradient.rounding import GridRounding, encoded, rates
+from spikec.compiler.gradient.rounding import GridRounding, encoded
+from spikec.compiler.gradient.spiking import Rounded, constants_of
 from spikec.compiler.gradient.weight_grids import counter_readers, weight_grids
 from spikec.compiler.ir import INPUT, Graph, Node
 from spikec.compiler.options import CompileOptions
-from spikec.compiler.populations import Fire
 from spikec.compiler.tail import read_out_node
 
 if TYPE_CHECKING:
@@ -34,12 +34,16 @@ class Student:
         populations: Names of the nodes whose activations are compared, the output's among them.
     """
 
-    def __init__(self, graph: Graph, options: CompileOptions) -> None:
+    def __init__(
+        self, graph: Graph, options: CompileOptions, shifts: Mapping[str, Float64] | None = None
+    ) -> None:
         """Build it.
 
         Args:
             graph: With neurons placed and thresholds set.
             options: T and widths.
+            shifts: What calibration has added to the bias of each population, in units of the
+                activation, broadcastable to it; None: nothing.
 
         Raises:
             UnsupportedOpError: An operator has no form in torch here; names the node.
@@ -52,6 +56,7 @@ class Student:
         }
         self._roundings = tuple(map(GridRounding, weight_grids(graph, options)))
         self._counters = counter_readers(graph)
+        self._shifts = shifts or {}
         self.parameters = _parameters(self._nodes)
         self.populations = tuple(
             node.name
@@ -62,12 +67,17 @@ class Student:
     def exact(self, parameters: Parameters, images: Tensor) -> dict[str, Tensor]:
         """Activations of all populations without any rounding: the network itself."""
         weights = {name: value for (name, kind), value in parameters.items() if kind == "weight"}
-        return self._run(weights, parameters, images, {})
+        return self._run(weights, parameters, images)
 
     def rounded(self, parameters: Parameters, images: Tensor) -> dict[str, Tensor]:
-        """Activations of all populations as a program's rates under constant drive."""
-        thresholds = self._thresholds(parameters)
-        return self._run(self.weights(parameters), parameters, images, thresholds)
+        """Time means of all populations, every step fired as a program fires it.
+
+        Backwards they count as the clipped mean currents.
+        """
+        run = Rounded(self, parameters, images)
+        for node in self._nodes:
+            run.visit(node)
+        return {name: run.means[name] for name in self.populations}
 
     def weights(self, parameters: Parameters) -> dict[str, Tensor]:
         """All weights on the grids of the integers that are made of them."""
@@ -82,7 +92,32 @@ class Student:
         weights = self.weights(parameters)
         return self._graph.mapped(lambda node: _with(node, weights, parameters))
 
-    def _thresholds(self, parameters: Parameters) -> dict[str, Tensor]:
+    @property
+    def timesteps(self) -> int:
+        """T."""
+        return self._options.timesteps
+
+    def operands(self, node: Node) -> dict[int, str]:
+        """Sources of a node by slot."""
+        return self._graph.operands(node.name)
+
+    def operation(self, node: Node) -> Operation:
+        """What a node computes."""
+        return self._operations[node.name]
+
+    def encoded(self, node: Node, image: Tensor) -> Tensor:
+        """The input as its payloads carry it."""
+        return encoded(image, self._input_scale(node), largest(self._options.input_bits))
+
+    def shift(self, node: Node, axes: int) -> Tensor:
+        """What calibration has added to a population's bias, broadcastable to one image."""
+        import torch
+
+        found = self._shifts.get(node.name, np.zeros([1] * axes))
+        return torch.from_numpy(found.astype(np.float32))
+
+    def thresholds(self, parameters: Parameters) -> dict[str, Tensor]:
+        """θ by node, (C,) or (1,)."""
         return {
             name: value.exp() for (name, kind), value in parameters.items() if kind == "threshold"
         }
@@ -91,7 +126,7 @@ class Student:
         """Value of one payload of every population, without gradients."""
         import torch
 
-        thresholds = self._thresholds(parameters)
+        thresholds = self.thresholds(parameters)
         scales: dict[str, Tensor] = {}
         for node in self._nodes:
             if node.neuron is None:
@@ -115,35 +150,24 @@ class Student:
         return torch.from_numpy(scale.astype(np.float32))
 
     def _run(
-        self,
-        weights: Mapping[str, Tensor],
-        parameters: Parameters,
-        images: Tensor,
-        thresholds: Mapping[str, Tensor],
+        self, weights: Mapping[str, Tensor], parameters: Parameters, images: Tensor
     ) -> dict[str, Tensor]:
         values: dict[str, Tensor] = {}
         for node in self._nodes:
-            if node.op == INPUT:
-                value = images
-            else:
-                slots = {s: values[n] for s, n in self._graph.operands(node.name).items()}
-                if node.name in weights:
-                    slots[1] = weights[node.name]
-                if (node.name, "bias") in parameters:
-                    slots[2] = parameters[node.name, "bias"]
-                value = self._operations[node.name](slots)
-            values[node.name] = self._emitted(node, value, thresholds) if thresholds else value
+            values[node.name] = (
+                images if node.op == INPUT else self._value(node, values, weights, parameters)
+            )
         return {name: values[name] for name in self.populations}
 
-    def _emitted(self, node: Node, value: Tensor, thresholds: Mapping[str, Tensor]) -> Tensor:
-        neuron = node.neuron
-        if neuron is None or neuron.kind in ("max_pool", "readout"):
-            return value
-        if neuron.kind == "input":
-            return encoded(value, self._input_scale(node), largest(self._options.input_bits))
-        most = neuron.phi * self._options.timesteps
-        step = thresholds[node.name] / self._options.timesteps
-        return rates(value, step, -most if neuron.fire is Fire.SIGNED else 0, most)
+    def _value(
+        self,
+        node: Node,
+        values: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
+        parameters: Parameters,
+    ) -> Tensor:
+        operands = {s: values[n] for s, n in self._graph.operands(node.name).items()}
+        return self._operations[node.name](operands | constants_of(node, weights, parameters))
 
 
 def _before(graph: Graph, output: str) -> list[Node]:

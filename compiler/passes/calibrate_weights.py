@@ -1,37 +1,43 @@
-"""calibrate-weights: the whole network learns to give its old outputs in the rates of a program.
+"""calibrate-weights: the whole network learns to give its old outputs in the spikes of a program.
 
 One case: weights, biases and thresholds follow the gradients of ``gradient.distillation`` on the
-calibration images, all layers at once, each population replaced by its transfer function and each
-weight by what its integer will be. Where images that are held back do not get better, nothing
-changes. What the graph computes in floats afterwards is no longer the network: it is what the
-populations' rates make the network of. Deterministic for a seed on one machine with one number of
-threads; needs torch.
+calibration images, all layers at once; each population fires step by step as it will, from the
+delays and corrections that it has, and each weight is what its integer will be. Where images that
+are held back do not get better, nothing changes. What the graph computes in floats afterwards is
+no longer the network: it is what the spikes make the network of. Deterministic for a seed on one
+machine with one number of threads; needs torch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from spikec.compiler.arrays import Float64
 from spikec.compiler.calibration import Calibration
+from spikec.compiler.frontier import population_nodes
 from spikec.compiler.gradient.distillation import Lesson, distilled
 from spikec.compiler.gradient.library import need_torch
 from spikec.compiler.gradient.operators import WEIGHTED
 from spikec.compiler.gradient.student import Student
-from spikec.compiler.invariants import neurons_placed, thresholds_set
-from spikec.compiler.ir import Graph
+from spikec.compiler.integers import integers_of
+from spikec.compiler.invariants import integers_set, neurons_placed, thresholds_set
+from spikec.compiler.ir import Graph, Quantized
+from spikec.compiler.lower import currents_proved
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
-from spikec.compiler.populations import Shape
+from spikec.compiler.populations import AdaFire, Readout, Shape
+from spikec.compiler.regions import Region
 from spikec.compiler.tail import read_out_node, tail_nodes
 
 _BATCH = 32
 _STEPS = (100, 400)
 _MULTIPLICATIONS = 10**12
-"""Bound on the multiplications of all images forwards; it says how many steps are taken, between
-the fewest and the most: minutes on one core."""
+"""Bound on the multiplications of all images forwards, a step of a train for a third of what it is
+with its gradients; it says how many steps are taken, between the fewest and the most: minutes on
+one core."""
 _COPIES = 8
 """Times that the activations of a batch are held: of teacher and student, forwards and back."""
 _SHIFT = 3
@@ -58,22 +64,49 @@ def calibrate_weights(
     need_torch()
 
     def apply(graph: Graph) -> Graph:
-        student = Student(graph, options)
+        shifts = _shifts(graph, calibration)
+        student = Student(graph, options, shifts)
         learnt = distilled(student, calibration.images, _lesson(graph, options), progress)
-        return student.graph(learnt.parameters) if learnt.after < learnt.before else graph
+        if learnt.after >= learnt.before:
+            return graph
+        return _with_integers(student.graph(learnt.parameters), shifts, calibration, options)
 
     return Pass(
         "calibrate-weights",
         apply,
-        requires=(neurons_placed, thresholds_set),
-        ensures=(neurons_placed, thresholds_set),
+        requires=(neurons_placed, thresholds_set, integers_set),
+        ensures=(neurons_placed, thresholds_set, integers_set, currents_proved(options)),
     )
+
+
+def _shifts(graph: Graph, calibration: Calibration) -> dict[str, Float64]:
+    """What calibration has added to the bias of each population, by node."""
+    return {
+        node.name: node.quantized.bias - Region(graph, node.name, calibration.ann).bias()
+        for node in graph
+        if node.quantized is not None and isinstance(node.quantized.population, AdaFire | Readout)
+    }
+
+
+def _with_integers(
+    graph: Graph, shifts: Mapping[str, Float64], calibration: Calibration, options: CompileOptions
+) -> Graph:
+    """The graph with the integers of what has been learnt."""
+    scales: dict[str, Float64] = {}
+    made: dict[str, Quantized] = {}
+    for node in population_nodes(graph):
+        bias = Region(graph, node.name, calibration.ann).bias() + shifts.get(node.name, 0.0)
+        made[node.name] = integers_of(graph, node, scales, bias, options)
+        scales[node.name] = made[node.name].population.scale
+    return graph.mapped(lambda node: node.updated(quantized=made.get(node.name)))
 
 
 def _lesson(graph: Graph, options: CompileOptions) -> Lesson:
     floats = sum(math.prod(node.known_shape()) for node in graph)
-    batch = max(1, min(_BATCH, options.memory_bytes // (4 * _COPIES * floats)))
-    steps = _MULTIPLICATIONS // max(1, batch * _multiplications(graph))
+    runs = _COPIES + 2 * _steps_fired(graph, options)
+    batch = max(1, min(_BATCH, options.memory_bytes // (4 * runs * floats)))
+    work = batch * _multiplications(graph) * (2 + _steps_fired(graph, options)) // 3
+    steps = _MULTIPLICATIONS // max(1, work)
     images = _are_images(graph.input.known_shape())
     return Lesson(
         steps=max(_STEPS[0], min(_STEPS[1], steps)),
@@ -83,6 +116,13 @@ def _lesson(graph: Graph, options: CompileOptions) -> Lesson:
         flip=images,
         seed=options.seed,
     )
+
+
+def _steps_fired(graph: Graph, options: CompileOptions) -> int:
+    """Steps that differ: T where a population may fire before the last one, else 1."""
+    neurons = [node.neuron for node in graph if node.neuron is not None]
+    early = any(neuron.kind == "adafire" and not neuron.windowed for neuron in neurons)
+    return options.timesteps if early else 1
 
 
 def _multiplications(graph: Graph) -> int:
