@@ -239,7 +239,8 @@ def _warnings(program: Program, judgement: Judgement, loss: float) -> tuple[str,
     if judgement.mean_timesteps == program.timesteps:
         found.append(
             f"no image may leave before step {program.timesteps}: no earlier step keeps the loss "
-            f"within {loss:g} points on {judgement.images} judged images"
+            f"within {loss:g} points on {judgement.images} judged images; allow more, or try the "
+            "margin, which unlike a probability has no largest value"
         )
     if judgement.bound > loss / 100:
         found.append(

@@ -1,16 +1,17 @@
 """Candidate exit thresholds, from tight to loose, found on one part of the calibration images.
 
 What an image costs is the step t after which it leaves, plus a price λ if that loses it: if it is
-right after T steps and wrong after t. For one price the thresholds of all steps are found by
-coordinate descent: given those of the other steps, the best threshold of a step is exact, since
-the images that it lets go are those of highest score. The lowest price that loses no more than is
-allowed gives the loosest candidate; the others are the same thresholds, tightened by growing
-factors. Source: ours.
+right after T steps and wrong after t. For one price the thresholds are found by coordinate descent
+over three spans of time, each with one threshold for all of its steps: more numbers than that say
+more of the few images that are lost by chance than of those to come. The lowest price that loses
+no more than is allowed gives the loosest candidate; the others are the same thresholds, tightened
+by growing factors. Source: ours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,8 +21,11 @@ from spikec.compiler.exit_rule import LARGEST_MARGIN, ExitScore, first_exits, ne
 Thresholds = tuple[float, ...]
 
 _PRICES_PER_OCTAVE = 2
+_SPANS = 3
+_GRID = 48
+"""Thresholds that are tried in a span: quantiles of its scores."""
 _SWEEPS = 8
-"""Sweeps over the steps at most; nearly all settle after three."""
+"""Sweeps over the spans at most; nearly all settle after three."""
 _FACTORS = 2.0 ** np.arange(4, -0.125, -0.125)
 """By which thresholds are tightened: from 16 down to 1, eight to an octave."""
 _BASES = 1 - np.geomspace(1e-9, 1, 73)
@@ -139,6 +143,36 @@ def _priced(evidence: Evidence, score: ExitScore) -> Array:
     return _Descent(evidence, score, prices).run()
 
 
+class _Span:
+    """Steps that share a threshold.
+
+    Args:
+        evidence: Of the images to choose on.
+        score: What the threshold is for.
+        first: Its first step, counted from 0.
+        end: The step behind its last one.
+
+    Attributes:
+        first: As given.
+        end: As given.
+        grid: Thresholds to choose from, from loose to tight.
+        steps: The step after which each image would leave, counted from 1, (grid, images); 0 if
+            it would stay.
+        lost: Whether it would be lost by that, bool (grid, images).
+    """
+
+    def __init__(self, evidence: Evidence, score: ExitScore, first: int, end: int) -> None:
+        self.first, self.end = first, end
+        scores = evidence.scores[first:end]
+        tried = np.quantile(scores, np.linspace(0, 1, _GRID), method="lower")
+        self.grid: Array = np.unique(np.append(tried, [0, never(score)]).astype(scores.dtype))
+        clear = scores > self.grid[:, None, None]
+        at = clear.argmax(axis=1) + first
+        self.steps: Int64 = np.where(clear.any(axis=1), at + 1, 0)
+        right = evidence.right[at, np.arange(evidence.images)]
+        self.lost: Array = (self.steps > 0) & evidence.right[-1] & ~right
+
+
 class _Descent:
     """Coordinate descent for many prices at once.
 
@@ -149,57 +183,44 @@ class _Descent:
     """
 
     def __init__(self, evidence: Evidence, score: ExitScore, prices: Float64) -> None:
-        self._scores = evidence.scores
-        self._order = np.argsort(-self._scores, axis=1, kind="stable")
-        self._lost = evidence.right[-1] & ~evidence.right[:-1]
-        self._prices = prices
-        self._never = never(score)
-        shape = (len(prices), len(self._scores))
-        self._thresholds = np.full(shape, self._never, self._scores.dtype)
+        self._prices, self._images = prices, evidence.images
+        self._timesteps = len(evidence.right)
+        number = min(_SPANS, self._timesteps - 1)
+        edges = np.rint(np.linspace(0, self._timesteps - 1, number + 1)).astype(int).tolist()
+        self._spans = [_Span(evidence, score, a, b) for a, b in pairwise(edges)]
+        tightest = [len(span.grid) - 1 for span in self._spans]
+        self._chosen: Int64 = np.tile(np.array(tightest), (len(prices), 1))
 
     def run(self) -> Array:
-        """The thresholds when no step can be improved any more, (prices, T − 1)."""
+        """The thresholds when no span can be improved any more, (prices, T − 1)."""
         for _ in range(_SWEEPS):
-            before = self._thresholds.copy()
+            before = self._chosen.copy()
             self._sweep()
-            if np.array_equal(before, self._thresholds):
+            if np.array_equal(before, self._chosen):
                 break
-        return self._thresholds
+        spans = zip(self._spans, self._chosen.T, strict=True)
+        columns = [np.repeat(s.grid[c][:, None], s.end - s.first, axis=1) for s, c in spans]
+        return np.concatenate(columns, axis=1)
 
     def _sweep(self) -> None:
-        """Every step once, the last one first, so that what comes after a step is settled."""
-        steps, images = self._scores.shape
+        """Every span once, the last one first, so that what comes after a span is settled."""
         arrives = self._arrivals()
-        later = np.full((len(self._prices), images), float(steps + 1))
-        for step in range(steps - 1, -1, -1):
-            cost = step + 1 + self._prices[:, None] * self._lost[step]
-            gain = np.where(arrives[step], later - cost, 0)
-            self._thresholds[:, step] = self._best(step, gain)
-            leaves = self._scores[step] > self._thresholds[:, step, None]
-            later = np.where(leaves, cost, later)
+        later = np.full((len(self._prices), self._images), float(self._timesteps))
+        for index in range(len(self._spans) - 1, -1, -1):
+            span = self._spans[index]
+            leaving = span.steps + self._prices[:, None, None] * span.lost
+            cost = np.where(span.steps > 0, leaving, later[:, None, :])
+            total = (cost * arrives[index][:, None, :]).sum(axis=2)
+            # Of equals the last: the tightest.
+            best = total.shape[1] - 1 - np.argmin(total[:, ::-1], axis=1)
+            self._chosen[:, index] = best
+            later = cost[np.arange(len(best)), best]
 
-    def _arrivals(self) -> Array:
-        """Whether images are still there at each step, bool (T − 1, prices, images)."""
-        gone = np.zeros((len(self._prices), self._scores.shape[1]), bool)
+    def _arrivals(self) -> list[Array]:
+        """Whether images are still there when a span begins, bool (prices, images) for each."""
+        gone = np.zeros((len(self._prices), self._images), bool)
         arrives = []
-        for step, scores in enumerate(self._scores):
+        for span, chosen in zip(self._spans, self._chosen.T, strict=True):
             arrives.append(~gone)
-            gone = gone | (scores > self._thresholds[:, step, None])
-        return np.array(arrives)
-
-    def _best(self, step: int, gain: Float64) -> Array:
-        """The threshold of one step that gains most, (prices,): just below the last one let go."""
-        order = self._order[step]
-        scores = self._scores[step][order]
-        total = np.cumsum(gain[:, order], axis=1)
-        # Images of equal score leave together; at a score of 0 there is no answer.
-        ends = np.append(scores[1:] < scores[:-1], True) & (scores > 0)
-        total = np.where(ends, total, -np.inf)
-        last = np.argmax(total, axis=1)  # of equals the first: the tightest
-        worth = total[np.arange(len(total)), last] > 0
-        return np.where(worth, _below(scores)[last], self._never)
-
-
-def _below(scores: Array) -> Array:
-    """The largest threshold that each of these scores exceeds, where they are positive."""
-    return scores - 1 if scores.dtype.kind == "i" else np.nextafter(scores, 0)
+            gone = gone | (span.steps[chosen] > 0)
+        return arrives

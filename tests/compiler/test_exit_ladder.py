@@ -105,3 +105,11 @@ def test_the_formula_lets_nobody_leave_where_nobody_is_right() -> None:
     right[0] = False
     known = Evidence(np.full((2, 10), 0.9), right)
     assert formula_ladder(known, 1.0)[-1][0] == 1.0
+
+
+def test_three_spans_of_time_have_one_threshold_each() -> None:
+    row = ladder(evidence(80, 11, 5), ExitScore.MARGIN, 0.05)[-1]
+    assert len(row) == 10
+    spans = [{*row[:3]}, {*row[3:7]}, {*row[7:]}]
+    assert [len(span) for span in spans] == [1, 1, 1]
+    assert len(set.union(*spans)) > 1
