@@ -127,15 +127,20 @@ class _Worker:
             while chunk := os.read(self._output, 65536):
                 yield chunk
 
-    def note_segments(self) -> None:
-        """Take note of its shared memory, which nobody finds any more once all are killed."""
-        for name in segments(self.process.pid) - self._segments:
-            self._segments.add(name)
-            self.folder.leave_to_guardian("segment", name)
+    def note_segments(self, pids: Sequence[int] = ()) -> None:
+        """Take note of its shared memory, which nobody finds any more once all are killed.
+
+        Args:
+            pids: Processes that are asked; by default the leader, which takes it for all.
+        """
+        for pid in pids or (self.process.pid,):
+            for name in segments(pid) - self._segments:
+                self._segments.add(name)
+                self.folder.leave_to_guardian("segment", name)
 
     def end(self) -> None:
         """End its processes, close its pipes, remove its shared memory."""
-        self.note_segments()
+        self.note_segments([member.pid for member in members(self.process.pid)])
         end_group(self.process)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:

@@ -113,12 +113,14 @@ def members(group: int) -> Iterator[Member]:
     """The processes of a group, the dead ones too that nobody has taken note of."""
     for entry in os.listdir("/proc"):
         if entry.isdigit():
-            with suppress(OSError, ValueError, IndexError):
+            with (
+                suppress(OSError, ValueError, IndexError),
+                open(f"/proc/{entry}/stat", "rb") as file,
+            ):
                 # The name in parentheses may hold anything, also parentheses.
-                fields = Path("/proc", entry, "stat").read_text(errors="replace")
-                values = fields.rpartition(")")[2].split()
+                values = file.read().rpartition(b")")[2].split()
                 if int(values[2]) == group:
-                    yield Member(int(entry), values[0] in "ZX", int(values[49]))
+                    yield Member(int(entry), values[0] in (b"Z", b"X"), int(values[49]))
 
 
 def is_alive(group: int) -> bool:
@@ -126,17 +128,13 @@ def is_alive(group: int) -> bool:
     return any(not member.dead for member in members(group))
 
 
-def segments(group: int) -> frozenset[str]:
-    """Names of the shared memory that processes of a group have mapped."""
-    found: set[str] = set()
-    prefix = f"{SHARED_MEMORY}/{_SEGMENT}"
-    for member in members(group):
-        with suppress(OSError):
-            for line in Path("/proc", str(member.pid), "maps").read_text().splitlines():
-                name = line.rpartition(" ")[2]
-                if name.startswith(prefix):
-                    found.add(Path(name).name)
-    return frozenset(found)
+def segments(pid: int) -> frozenset[str]:
+    """Names of the shared memory that a process has mapped; none if it is gone."""
+    prefix = f"{SHARED_MEMORY}/{_SEGMENT}".encode()
+    with suppress(OSError), open(f"/proc/{pid}/maps", "rb") as file:
+        paths = (line.rpartition(b" ")[2].strip() for line in file if prefix in line)
+        return frozenset(os.path.basename(p).decode() for p in paths if p.startswith(prefix))
+    return frozenset()
 
 
 def unlink_segments(names: Iterable[str]) -> None:

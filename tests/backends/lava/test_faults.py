@@ -46,7 +46,7 @@ class Run:
         """Take note of what runs."""
         for group in leaders(self.temporary):
             self.group = group
-            self.segments |= segments(group)
+            self.segments |= segments(group)  # their leader has mapped all of them
 
     def attempt(
         self,

@@ -162,8 +162,18 @@ with job_folder() as folder:
 """
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_host_that_is_ended_leaves_nothing_behind(traces: Traces, sent: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("sent", "killed_too"),
+    [
+        (signal.SIGINT, False),
+        (signal.SIGTERM, False),
+        (signal.SIGKILL, False),
+        (signal.SIGKILL, True),  # the worker's own watchdog, then, does not live to see it
+    ],
+)
+def test_a_host_that_is_ended_leaves_nothing_behind(
+    traces: Traces, sent: signal.Signals, killed_too: bool
+) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOST, str(WORKER)],
         stdout=subprocess.PIPE,
@@ -177,7 +187,10 @@ def test_a_host_that_is_ended_leaves_nothing_behind(traces: Traces, sent: signal
         time.sleep(0.5)
         traces.read_segment(job)
         assert (SHARED_MEMORY / traces.segment).exists()
+        workers = {*processes_with(str(WORKER))} & {*processes_with(str(job))}
         host.send_signal(sent)
+        if killed_too:
+            os.killpg(os.getpgid(min(workers)), signal.SIGKILL)
         _, errors = host.communicate(timeout=60)
     assert ("KeyboardInterrupt" in errors) == (sent == signal.SIGINT)
     wait_for(lambda: not processes_with(str(traces.temporary)))

@@ -22,6 +22,13 @@ def test_before_the_first_step_the_start_limit_holds() -> None:
     assert "60 s, while the network was built" in watch(("hello", 5.0)).lateness(65.1)
 
 
+def test_many_processes_may_take_longer_to_start() -> None:
+    watched = watch(("hello", 1.0))
+    watched.hear(Event("built", {"processes": 200}), 2.0)
+    assert not watched.lateness(200.0)
+    assert "200 s, in the first step" in watched.lateness(203.0)
+
+
 def test_afterwards_the_stall_limit_holds() -> None:
     events = (("hello", 1.0), ("built", 2.0), ("started", 3.0), ("progress", 3.5))
     assert not watch(*events).lateness(23.4)
