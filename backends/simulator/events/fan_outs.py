@@ -56,6 +56,13 @@ class FanOuts:
         return vectors * (RUN_GROUPS * len(self.runs) + self.field.pixels // self.together)
 
     @property
+    def most(self) -> int:
+        """The largest sum of a column, where all neurons send the largest payload."""
+        groups = np.bincount(self.runs[:, 2], self.runs[:, 1], len(self.table)).astype(np.int64)
+        sums = groups @ self.table.sum(axis=2, dtype=np.int64)
+        return int(sums.max()) * max(self.field.high, -self.field.low)
+
+    @property
     def columns(self) -> int:
         """Columns of the table."""
         return int(self.table.shape[1])
@@ -92,7 +99,9 @@ class FanOuts:
             "bits_pixel": field.bits_pixel * self.together,
             "payloads_pixel": field.payloads_pixel * self.together,
         }
-        return Call(Tally(min(lanes, self.cells), field.payload, self.columns), places, numbers)
+        short = self.most < 2**31
+        kernel = Tally(min(lanes, self.cells), field.payload, self.columns, short)
+        return Call(kernel, places, numbers)
 
 
 def fan_outs(field: Field, outgoing: Sequence[Connection]) -> FanOuts:

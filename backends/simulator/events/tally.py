@@ -41,11 +41,13 @@ class Tally:
             fit, if the padded channels allow it.
         payload: Bits of the payloads, 8, 16 or 32; 0 if every event is worth 1.
         columns: Sums of each kind.
+        short: Every sum is below 2^31, whatever is sent.
     """
 
     lanes: int
     payload: int
     columns: int
+    short: bool = False
 
     @property
     def name(self) -> str:
@@ -103,12 +105,13 @@ class Counting:
         self.spec = spec
         self.kind = vector(I32, spec.lanes)
         self.long = vector(I64, spec.lanes)
+        self.sum = self.kind if spec.short else self.long
         self.sizes = vector(ir.IntType(2 * spec.payload or 8), spec.lanes)
         self.per_row = code.builder.udiv(code.number("padded"), I64(spec.lanes))
 
     def columns(self) -> list[Variable]:
         """A sum for every column."""
-        zero = self.code.constant(self.long, 0)
+        zero = self.code.constant(self.sum, 0)
         return [self.code.variable(zero) for _ in range(self.spec.columns)]
 
     @contextmanager
@@ -164,13 +167,20 @@ class Counting:
     def weigh(self, totals: list[Variable], kept: ir.Value, v: ir.Value, found: ir.Value) -> None:
         """Add numbers of a class, multiplied with the table, to the columns."""
         builder = self.code.builder
-        found = found if found.type == self.long else builder.sext(found, self.long)
+        found = self._as_sums(found)
         first = builder.mul(kept, I64(self.spec.columns))
         for column, total in enumerate(totals):
             row = builder.add(first, I64(column))
             worth = self.code.load(self.kind, self._cell("table", row, v))
-            term = builder.mul(found, builder.sext(worth, self.long))
+            term = builder.mul(found, self._as_sums(worth))
             total.set(builder.add(total.get(), term))
+
+    def _as_sums(self, numbers: ir.Value) -> ir.Value:
+        """Numbers in the type of the sums."""
+        width, wanted = numbers.type.element.width, self.sum.element.width
+        if width > wanted:
+            return self.code.builder.trunc(numbers, self.sum)
+        return self.code.builder.sext(numbers, self.sum) if width < wanted else numbers
 
     def events(self) -> list[Variable]:
         """The counts, multiplied with the table."""
@@ -183,7 +193,10 @@ class Counting:
         """Write the columns."""
         for column, total in enumerate(totals):
             address = self.code.at(self.code.address(result), 8 * column)
-            self.code.store(lane_sum(self.code, total.get()), address)
+            lanes = total.get()
+            if self.spec.short:
+                lanes = self.code.builder.sext(lanes, self.long)
+            self.code.store(lane_sum(self.code, lanes), address)
 
     def _cell(self, name: str, row: ir.Value, v: ir.Value) -> ir.Value:
         """An address in an array int32 [row][channel]."""

@@ -56,6 +56,9 @@ def test_every_neuron_counts_for_the_paths_that_it_has(data: st.DataObject, shap
     factors = RandomFactors(data.draw, ample=True)
     connections = tuple(Connection("a", f"b{index}", factors.chain(shape)[0]) for index in range(2))
     found = spread(Field(shape, 0, 1, 2), connections)
+    for low, high in ((0, 1), (-4, 3), (0, 200)):
+        most = fan_outs(Field(shape, low, high, 2), connections).most
+        assert most == int(found.sum(axis=(1, 2)).max()) * max(-low, high)
     size = math.prod(shape)
     singles = np.eye(size, dtype=np.int64).reshape(size, *shape)
     assert (found[0] == 1).all()

@@ -32,7 +32,8 @@ def counted(n: Int, classes: Int, table: Int, payload: int, machine: Machine) ->
     """Events and spikes as the kernel counts them; the results' old contents do not matter."""
     channels = n.shape[1]
     lanes = 2 * machine.lanes if channels % (2 * machine.lanes) == 0 else machine.lanes
-    spec = Tally(lanes, payload, table.shape[1])
+    most = int(expected(np.ones_like(n), classes, table)[0].max()) * max(1, int(np.abs(n).max()))
+    spec = Tally(lanes, payload, table.shape[1], most < 2**31)
     runs, kinds = runs_of(classes), len(table)
     arrays = {
         "bits": np.pad(pack(n != 0), ((0, 0), (0, 3))),
@@ -74,6 +75,19 @@ def test_counts_are_the_sums_over_all_neurons(
         table = rng.integers(0, 2**16, (kinds, columns, channels))
         events, spikes = counted(n, classes, table, payload, machine)
         np.testing.assert_array_equal((events, spikes), expected(n, classes, table))
+
+
+@EACH_MACHINE
+@pytest.mark.parametrize("over", [0, 1])
+def test_the_largest_sums_of_31_bits_are_exact(machine: Machine, over: int) -> None:
+    """All in one lane, and the same number beyond 31 bits."""
+    n = np.zeros((RUN, machine.lanes), np.int64)
+    n[:, 3] = 1
+    table = np.zeros((1, 1, machine.lanes), np.int64)
+    table[0, 0, 3] = (2**31 - 1) // RUN + over
+    events, _ = counted(n, np.zeros(len(n), np.int64), table, 0, machine)
+    assert events.tolist() == [RUN * int(table.max())]
+    assert (events[0] >= 2**31) == bool(over)
 
 
 @EACH_MACHINE
