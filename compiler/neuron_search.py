@@ -45,10 +45,10 @@ class Freedom(IntEnum):
     """What a search may change; each includes those before it."""
 
     BIAS = 0
-    DELAY = 1
-    EXCHANGE = 2
+    EXCHANGE = 1
     """Thresholds too, each spike at the price at which the layer as a whole stays as it is."""
-    THRESHOLD = 3
+    ALL = 2
+    """Thresholds and delays, whatever they cost."""
 
 
 class NeuronSearch:
@@ -66,7 +66,7 @@ class NeuronSearch:
         fire: FireOn,
         options: CompileOptions,
         *,
-        freedom: Freedom = Freedom.THRESHOLD,
+        freedom: Freedom = Freedom.ALL,
     ) -> None:
         assert node.neuron is not None
         self._node, self._quantized, self._options = node, quantized, options
@@ -88,7 +88,7 @@ class NeuronSearch:
             self._try(replace(self._best, delay=np.full_like(self._error, delay)), 2)
         if self._freedom is Freedom.EXCHANGE:
             self._set_price()
-        for factor in _FACTORS if self._freedom >= Freedom.EXCHANGE else ():
+        for factor in _FACTORS if self._freedom > Freedom.BIAS else ():
             self._try(replace(self._best, factor=self._best.factor * factor), 2)
         self._images = len(self._target)
         self._error = np.full_like(self._error, np.inf)
@@ -126,7 +126,7 @@ class NeuronSearch:
         population = self._quantized.population
         assert isinstance(population, AdaFire)
         waits = population.fire is not Fire.SIGNED and not population.windowed
-        waits = waits and self._freedom >= Freedom.DELAY
+        waits = waits and self._freedom is Freedom.ALL
         return waits and self._options.timesteps > 1
 
     def _try(self, setting: Setting, rounds: int) -> None:

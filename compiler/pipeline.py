@@ -59,7 +59,7 @@ def calibration_passes(
     passes.extend(searches.firing(told("assign-firing")))
     if options.bias_rounds:
         passes.append(calibrate_bias(calibration, simulate, options, told("calibrate-bias")))
-    return (*passes, *searches.compression(calibration, told))
+    return (*passes, *searches.compression(told("compress-spikes")))
 
 
 def compile_graph(

@@ -46,22 +46,11 @@ class Searching:
             return ()
         return (assign_firing(self.study, self.found.append, progress),)
 
-    def compression(
-        self, calibration: Calibration, told: Callable[[str], Told]
-    ) -> tuple[Pass, ...]:
-        """The pass that compresses spikes, if that is wanted; behind calibrate-bias.
-
-        Biases are calibrated again behind it. Thresholds stay: free to move, they would move back.
-        """
+    def compression(self, progress: Told) -> tuple[Pass, ...]:
+        """The pass that compresses spikes, if that is wanted; behind calibrate-bias."""
         if self.study is None or not self.study.options.search.compression:
             return ()
-        options, simulate = self.study.options, self.study.bench.simulate
-        passes = [compress_spikes(self.study, self.found.append, told("compress-spikes"))]
-        if options.bias_rounds:
-            biases = told("calibrate-bias")
-            free = Freedom.DELAY
-            passes.append(calibrate_bias(calibration, simulate, options, biases, freedom=free))
-        return tuple(passes)
+        return (compress_spikes(self.study, self.found.append, progress),)
 
     def provenance(self) -> dict[str, str]:
         """What was found, for the program file."""
@@ -111,6 +100,7 @@ def searching(
     others = Calibration(held_out, calibration.ann)
     light = replace(options, bias_rounds=_BIAS_ROUNDS, weight_calibration="none")
     rebias = calibrate_bias(images, simulate, light, freedom=Freedom.BIAS).apply
+    exchange = calibrate_bias(calibration, simulate, options, freedom=Freedom.EXCHANGE).apply
     bench = Bench(reference, images, simulate, options, prices)
     judge = Bench(reference, others, simulate, options, prices)
-    return Searching(Study(bench, judge, rebias, prices.name))
+    return Searching(Study(bench, judge, rebias, exchange, prices.name))
