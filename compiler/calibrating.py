@@ -56,8 +56,8 @@ def calibration_passes(names: Sequence[str], means: Means) -> tuple[Pass, ...]:
 
 
 def _bias(means: Means, before: Sequence[str]) -> Pass:
-    """Thresholds stay where spikes have been compressed: free to move, they would move back."""
-    freedom = Freedom.DELAY if "compress-spikes" in before else Freedom.THRESHOLD
+    """Where spikes have been compressed, thresholds move among channels only: free, all go back."""
+    freedom = Freedom.EXCHANGE if "compress-spikes" in before else Freedom.ALL
     told = means.told("calibrate-bias")
     return calibrate_bias(means.calibration, means.simulate, means.options, told, freedom=freedom)
 

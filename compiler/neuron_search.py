@@ -48,10 +48,10 @@ class Freedom(IntEnum):
     """What a search may change; each includes those before it."""
 
     BIAS = 0
-    DELAY = 1
-    EXCHANGE = 2
+    EXCHANGE = 1
     """Thresholds too, each spike at the price at which the layer as a whole stays as it is."""
-    THRESHOLD = 3
+    ALL = 2
+    """Thresholds and delays, whatever they cost."""
 
 
 class NeuronSearch:
@@ -69,7 +69,7 @@ class NeuronSearch:
         fire: FireOn,
         options: CompileOptions,
         *,
-        freedom: Freedom = Freedom.THRESHOLD,
+        freedom: Freedom = Freedom.ALL,
     ) -> None:
         assert node.neuron is not None
         self._node, self._quantized, self._options = node, quantized, options
@@ -92,7 +92,7 @@ class NeuronSearch:
         if self._freedom is Freedom.EXCHANGE:
             self._set_price()
         # Another method has its own reasons for its thresholds.
-        moves = self._freedom >= Freedom.EXCHANGE and self._options.threshold_method == "mmse"
+        moves = self._freedom > Freedom.BIAS and self._options.threshold_method == "mmse"
         for factor in _FACTORS if moves else ():
             trial = replace(self._best, factor=self._best.factor * factor)
             if self._options.threshold_per == "layer":
@@ -135,7 +135,7 @@ class NeuronSearch:
         population = self._quantized.population
         assert isinstance(population, AdaFire)
         waits = population.fire is not Fire.SIGNED and not population.windowed
-        waits = waits and self._freedom >= Freedom.DELAY
+        waits = waits and self._freedom is Freedom.ALL
         return waits and self._options.timesteps > 1
 
     def _try(self, setting: Setting, rounds: int) -> None:

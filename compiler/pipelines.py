@@ -85,14 +85,13 @@ def pass_names(options: CompileOptions) -> tuple[str, ...]:
     if options.passes:
         check_passes(options.passes)
         return options.passes
-    search, biased = options.search, options.bias_rounds > 0
+    search = options.search
     steps = (
         ("calibrate-thresholds", True),
         ("quantize-weights", True),
         ("assign-firing", search.firing),
-        ("calibrate-bias", biased),
+        ("calibrate-bias", options.bias_rounds > 0),
         ("compress-spikes", search.compression),
-        ("calibrate-bias", search.compression and biased),
         ("calibrate-weights", options.weight_calibration == "gradient"),
         ("calibrate-potential", options.potential_calibration),
     )

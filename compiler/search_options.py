@@ -46,7 +46,7 @@ class SearchOptions:
             0.95 where φ is searched, and no bound where only modes are.
         energy_budget: Budget: energy in J per image.
         accuracy_loss: Budget: points of agreement with the ANN lost on held-out calibration images,
-            against the program with φ everywhere.
+            against the program with φ everywhere; of several searches together.
         sensitivity: How far outputs are from the ANN's: "distance" of the scores, or symmetric
             "divergence" (Kullback-Leibler) behind their softmax.
         profile: Cost table that tells the energies, or "table: way of counting".
@@ -68,7 +68,7 @@ class SearchOptions:
     accuracy_loss: float | None = None
     sensitivity: str = "distance"
     profile: str = DEFAULT_PROFILE
-    images: int = 128
+    images: int = 64
     held_out_images: int = 512
 
     def __post_init__(self) -> None:

@@ -104,6 +104,7 @@ def searching(
     others = Calibration(held_out, calibration.ann)
     light = replace(options, bias_rounds=_BIAS_ROUNDS, weight_calibration="none")
     rebias = calibrate_bias(images, simulate, light, freedom=Freedom.BIAS).apply
+    exchange = calibrate_bias(calibration, simulate, options, freedom=Freedom.EXCHANGE).apply
     bench = Bench(reference, images, simulate, options, prices)
     judge = Bench(reference, others, simulate, options, prices)
-    return Searching(Study(bench, judge, rebias, prices.name))
+    return Searching(Study(bench, judge, rebias, exchange, prices.name))

@@ -39,6 +39,9 @@ from spikec.compiler.thresholds import activation_samples, best_threshold
 _DEFAULT_RATIO = 0.95
 """Energy in units of the uniform program's. Source: default of the code of paper 2."""
 
+_SHARE = 0.5
+"""Of the accuracy that may be lost, where spikes are compressed behind this search."""
+
 
 def assign_firing(
     study: Study,
@@ -105,7 +108,11 @@ class _Firing:
         if self._search.accuracy_loss is not None:
             unchanged = self._unchanged(before, start)
             return self._study.within_accuracy(
-                before, catalogue.ladder(), lambda each: self._judged(start, each), unchanged
+                before,
+                catalogue.ladder(),
+                lambda each: self._judged(start, each),
+                unchanged,
+                share=_SHARE if self._search.compression else 1.0,
             )
         chosen = catalogue.within_energy(*self._energy_budget(before))
         return chosen, self._judged(start, chosen)

@@ -40,11 +40,12 @@ def calibrate_bias(
     options: CompileOptions,
     progress: Callable[[int, int], None] = lambda done, total: None,
     *,
-    freedom: Freedom = Freedom.THRESHOLD,
+    freedom: Freedom = Freedom.ALL,
 ) -> Pass:
     """The pass for given images; ``simulate`` tells the integer spikes.
 
     Thresholds and delays that change are also noted in the neurons, for passes behind this one.
+    ``freedom`` says whether they may.
     """
 
     def apply(graph: Graph) -> Graph:
@@ -82,7 +83,7 @@ class _Walk(Walk):
     ) -> None:
         super().__init__(graph, calibration, simulate, options)
         self._scales: dict[str, Float64] = {}
-        self.freedom = Freedom.THRESHOLD
+        self.freedom = Freedom.ALL
         self.neurons: dict[str, Neuron] = {}
 
     def visit(self, node: Node) -> Quantized:

@@ -62,6 +62,7 @@ def compress_spikes(
             subject = f"a summed loss of {ratio:g} of the uncompressed program's"
             chosen = catalogue.within_loss(ratio, subject)
             after = judged(chosen)
+        after = study.settled(after, chosen.loss)
         told(study.report("compression", before, chosen, after))
         return after.graph
 
