@@ -28,7 +28,7 @@ from spikec.compiler.calibration import Calibration
 from spikec.compiler.encoding import input_integers
 from spikec.compiler.errors import CalibrationError, OptionError
 from spikec.compiler.exit_ladder import Evidence, Thresholds, formula_ladder, ladder
-from spikec.compiler.exit_rule import ExitRule, ExitScore, exit_scores, never, number_of_scores
+from spikec.compiler.exit_rule import NEVER, ExitRule, ExitScore, exit_scores, number_of_scores
 from spikec.compiler.ir import Graph
 from spikec.compiler.options import FORMULA, CompileOptions
 from spikec.compiler.populations import AdaFire
@@ -174,9 +174,9 @@ class ExitCalibration:
         if self._options.exit_rule == FORMULA:
             candidates = formula_ladder(chosen_on, target)
         else:
-            candidates = ladder(chosen_on, self._score, target)
+            candidates = ladder(chosen_on, target)
         provable = upper_bound(0, judge.images) <= target
-        stay = (never(self._score),) * len(evidence.scores)
+        stay = (NEVER,) * len(evidence.scores)
         accepted = _judgement(stay, judge)
         for candidate in candidates:
             judgement = _judgement(candidate, judge)
@@ -239,8 +239,7 @@ def _warnings(program: Program, judgement: Judgement, loss: float) -> tuple[str,
     if judgement.mean_timesteps == program.timesteps:
         found.append(
             f"no image may leave before step {program.timesteps}: no earlier step keeps the loss "
-            f"within {loss:g} points on {judgement.images} judged images; allow more, or try the "
-            "margin, which unlike a probability has no largest value"
+            f"within {loss:g} points on {judgement.images} judged images"
         )
     if judgement.bound > loss / 100:
         found.append(

@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float64, Int64
-from spikec.compiler.exit_rule import LARGEST_MARGIN, ExitScore, first_exits, never
+from spikec.compiler.exit_rule import NEVER, first_exits
 
 Thresholds = tuple[float, ...]
 
@@ -28,8 +28,8 @@ _SWEEPS = 8
 """Sweeps over the spans at most; nearly all settle after three."""
 _FACTORS = 2.0 ** np.arange(4, -0.125, -0.125)
 """By which thresholds are tightened: from 16 down to 1, eight to an octave."""
-_BASES = 1 - np.geomspace(1e-9, 1, 73)
-"""Bases of the published formula, from tight to loose, eight per decade of 1 − base."""
+_BASES = np.arange(600, -1, -1) * np.log(10) / 4
+"""−ln(1 − base) of the published formula, from tight to loose, four to a decade of 1 − base."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,35 +67,36 @@ class Evidence:
         return int((self.right[-1] & ~self.right[exits - 1, np.arange(self.images)]).sum())
 
 
-def ladder(evidence: Evidence, score: ExitScore, allowed: float) -> list[Thresholds]:
+def ladder(evidence: Evidence, allowed: float) -> list[Thresholds]:
     """Candidates from tight to loose.
 
     Args:
         evidence: Of the images to choose on.
-        score: What the thresholds are for.
         allowed: Largest share of images that may be lost.
     """
-    rows = _priced(evidence, score)
+    rows = _priced(evidence)
     within = [row for row in rows if _loses(evidence, row) <= allowed]
     chosen = within[-1] if within else rows[0]
-    return _distinct(_tightened(chosen, evidence, score))
+    return _distinct(_tightened(chosen, evidence))
 
 
 def formula_ladder(evidence: Evidence, allowed: float) -> list[Thresholds]:
     """The published formula for the entropy score, at falling bases.
 
-    α_t = base + (1 − base)·exp(m_min − m_t), with m_t the mean normalised entropy after step t of
-    the images that are right then, and m_min its minimum over all steps but the last; 1 where no
-    image is right. Source: Wang et al., AAAI 2025, as their code has it.
+    Images leave where 1 − H/ln K > α_t = base + (1 − base)·exp(m_min − m_t), with m_t the mean
+    H/ln K after step t of the images that are right then, and m_min its minimum over all steps but
+    the last; nobody leaves where no image is right. Source: Wang et al., AAAI 2025, as their code
+    has it.
     """
     right = evidence.right[:-1]
     number = right.sum(axis=1)
-    entropies = np.where(right, 1 - evidence.scores, 0).sum(axis=1)
+    entropies = np.where(right, np.exp(-evidence.scores), 0).sum(axis=1)
     means = entropies / np.maximum(number, 1)
     known = number > 0
     lowest = means[known].min() if known.any() else 0.0
-    shape = np.where(known, np.exp(lowest - means), 1.0)
-    rows = np.clip(_BASES[:, None] + (1 - _BASES[:, None]) * shape, 0, 1)
+    with np.errstate(divide="ignore"):  # α = 1 at the step of the lowest mean
+        rows = _BASES[:, None] - np.log(-np.expm1(np.minimum(lowest - means, 0)))
+    rows = np.where(known & np.isfinite(rows), rows, NEVER)
     too_loose = [_loses(evidence, row) > allowed for row in rows]
     return _distinct(rows[: too_loose.index(True)] if True in too_loose else rows)
 
@@ -108,30 +109,18 @@ def _distinct(rows: Array) -> list[Thresholds]:
     return list(dict.fromkeys(tuple(row.tolist()) for row in rows))
 
 
-def _tightened(row: Array, evidence: Evidence, score: ExitScore) -> Array:
+def _tightened(row: Array, evidence: Evidence) -> Array:
     """Thresholds by factor f, (factors, T − 1): α + (f − 1)·max(α, lowest tenth of the scores).
 
-    Without that tenth a threshold near 0 would stay there. Probabilities are tightened as
-    −ln(1 − α), which grows as a margin does.
+    Without that tenth a threshold near 0 would stay there.
     """
-    margin = score is ExitScore.MARGIN
-    with np.errstate(divide="ignore"):  # a certain answer is infinitely far away
-        scores, real = (
-            values.astype(np.float64) if margin else -np.log1p(-values)
-            for values in (evidence.scores, row)
-        )
-    real = np.where(row < never(score), real, np.inf)
-    tenth = np.quantile(scores, 0.1, axis=1, method="lower")
-    with np.errstate(invalid="ignore"):  # 0·∞ in the last row
-        tight = real + (_FACTORS[:, None] - 1) * np.maximum(real, tenth)
-    within = tight < LARGEST_MARGIN / 2
-    rows = np.ceil(np.where(within, tight, 0)).astype(np.int64) if margin else -np.expm1(-tight)
-    rows = np.where(within, rows, never(score))
-    rows[-1] = row  # not through logarithms and back
-    return rows
+    tenth = np.quantile(evidence.scores, 0.1, axis=1, method="lower")
+    tight: Array = row + (_FACTORS[:, None] - 1) * np.maximum(row, tenth)
+    tight = np.minimum(tight, NEVER)
+    return np.ceil(tight).astype(np.int64) if row.dtype.kind == "i" else tight
 
 
-def _priced(evidence: Evidence, score: ExitScore) -> Array:
+def _priced(evidence: Evidence) -> Array:
     """Thresholds at falling prices of a lost image, (prices, T − 1).
 
     From a price at which one lost image costs more than all steps of all images, down to half a
@@ -140,7 +129,7 @@ def _priced(evidence: Evidence, score: ExitScore) -> Array:
     steps, images = evidence.scores.shape
     octaves = np.log2(2 * images * (steps + 1))
     prices = 0.5 * 2.0 ** np.linspace(octaves, 0, int(_PRICES_PER_OCTAVE * octaves) + 2)
-    return _Descent(evidence, score, prices).run()
+    return _Descent(evidence, prices).run()
 
 
 class _Span:
@@ -148,7 +137,6 @@ class _Span:
 
     Args:
         evidence: Of the images to choose on.
-        score: What the threshold is for.
         first: Its first step, counted from 0.
         end: The step behind its last one.
 
@@ -161,11 +149,11 @@ class _Span:
         lost: Whether it would be lost by that, bool (grid, images).
     """
 
-    def __init__(self, evidence: Evidence, score: ExitScore, first: int, end: int) -> None:
+    def __init__(self, evidence: Evidence, first: int, end: int) -> None:
         self.first, self.end = first, end
         scores = evidence.scores[first:end]
         tried = np.quantile(scores, np.linspace(0, 1, _GRID), method="lower")
-        self.grid: Array = np.unique(np.append(tried, [0, never(score)]).astype(scores.dtype))
+        self.grid: Array = np.unique(np.append(tried, [0, NEVER]).astype(scores.dtype))
         clear = scores > self.grid[:, None, None]
         at = clear.argmax(axis=1) + first
         self.steps: Int64 = np.where(clear.any(axis=1), at + 1, 0)
@@ -178,16 +166,15 @@ class _Descent:
 
     Args:
         evidence: Of the images to choose on.
-        score: What the thresholds are for.
         prices: Of one lost image, in steps.
     """
 
-    def __init__(self, evidence: Evidence, score: ExitScore, prices: Float64) -> None:
+    def __init__(self, evidence: Evidence, prices: Float64) -> None:
         self._prices, self._images = prices, evidence.images
         self._timesteps = len(evidence.right)
         number = min(_SPANS, self._timesteps - 1)
         edges = np.rint(np.linspace(0, self._timesteps - 1, number + 1)).astype(int).tolist()
-        self._spans = [_Span(evidence, score, a, b) for a, b in pairwise(edges)]
+        self._spans = [_Span(evidence, a, b) for a, b in pairwise(edges)]
         tightest = [len(span.grid) - 1 for span in self._spans]
         self._chosen: Int64 = np.tile(np.array(tightest), (len(prices), 1))
 

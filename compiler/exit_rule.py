@@ -3,7 +3,8 @@
 After step t the read-out holds v_t, the sum of the logits of t steps in integers. A score of v_t
 says how clear the answer is; an image leaves at the first step t < T whose score lies above the
 threshold α_t, else at T. The margin is the difference of two accumulators: a chip that sums logits
-can compute it. Confidence and entropy need exponentials of real numbers.
+can compute it. Confidence and entropy need exponentials of real numbers; they are compared as
+logarithms of the doubt that is left, since after some steps most probabilities are rounded to 1.
 
 Source: Wang et al., AAAI 2025 (input-aware adaptive time steps), for confidence and entropy.
 """
@@ -20,8 +21,8 @@ from spikec.compiler.arrays import Array, Float64, Int64
 from spikec.compiler.errors import ProgramError, Where
 from spikec.compiler.populations import Readout, Shape
 
-LARGEST_MARGIN = 2**63 - 1
-"""No margin exceeds it, so as a threshold it means never."""
+NEVER = 2**62
+"""No score exceeds it: as a threshold it lets no image leave."""
 
 
 class ExitScore(StrEnum):
@@ -30,9 +31,9 @@ class ExitScore(StrEnum):
     MARGIN = "margin"
     """Largest v minus second largest v, an integer."""
     CONFIDENCE = "confidence"
-    """Largest probability of softmax(v·scale)."""
+    """−ln(1 − p), with p the largest probability of softmax(v·scale)."""
     ENTROPY = "entropy"
-    """1 − H/ln K, with H the entropy of softmax(v·scale)."""
+    """−ln(H/ln K), with H the entropy of softmax(v·scale): 1 − H/ln K is the certainty."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,7 @@ class ExitRule:
 
     Attributes:
         score: What is compared.
-        thresholds: α_1 … α_(T−1): whole numbers from 0 for a margin, else real ones from 0 to 1.
-            The largest value means that no image leaves at this step.
+        thresholds: α_1 … α_(T−1), from 0 to NEVER, for a margin whole numbers.
 
     Raises:
         ProgramError: An unknown score, or thresholds of another type or range.
@@ -64,20 +64,15 @@ class ExitRule:
         whole = self.score is ExitScore.MARGIN
         kind = "whole numbers" if whole else "numbers"
         number = isinstance(threshold, int if whole else int | float)
-        if not number or isinstance(threshold, bool) or not 0 <= threshold <= self.never:
+        if not number or isinstance(threshold, bool) or not 0 <= threshold <= NEVER:
             problem = f"an exit threshold is {threshold!r}; for the score {self.score} they are"
-            raise ProgramError(f"{problem} {kind} from 0 to {self.never}")
+            raise ProgramError(f"{problem} {kind} from 0 to {NEVER}")
         return threshold if whole else float(threshold)
-
-    @property
-    def never(self) -> int:
-        """The threshold that no score exceeds."""
-        return never(self.score)
 
     @property
     def steps(self) -> tuple[int, ...]:
         """Steps at which images may leave, counted from 1, the last one aside."""
-        return tuple(t for t, alpha in enumerate(self.thresholds, 1) if alpha < self.never)
+        return tuple(t for t, alpha in enumerate(self.thresholds, 1) if alpha < NEVER)
 
     def exits(self, potentials: Int64, scale: float, done: int = 0) -> Int64:
         """The step after which each image leaves, int64 (images,); one step more if none is clear.
@@ -91,11 +86,6 @@ class ExitRule:
         scores = exit_scores(self.score, potentials, scale).T
         thresholds = np.asarray(self.thresholds, scores.dtype)[done : done + len(scores)]
         return done + first_exits(scores, thresholds)
-
-
-def never(score: ExitScore) -> int:
-    """The threshold that no such score exceeds."""
-    return LARGEST_MARGIN if score is ExitScore.MARGIN else 1
 
 
 def first_exits(scores: Array, thresholds: Array) -> Int64:
@@ -122,18 +112,24 @@ def exit_scores(score: ExitScore, potentials: Int64, scale: float) -> Array:
     Returns:
         The shape of ``potentials`` without the last axis.
     """
+    ordered = np.sort(potentials, axis=-1)
     if score is ExitScore.MARGIN:
-        top = np.partition(potentials, potentials.shape[-1] - 2, axis=-1)[..., -2:]
-        margin: Int64 = top[..., 1] - top[..., 0]
+        margin: Int64 = ordered[..., -1] - ordered[..., -2]
         return margin
-    below = (potentials - potentials.max(axis=-1, keepdims=True)) * scale
-    weights = np.exp(np.ascontiguousarray(below))
-    total = weights.sum(axis=-1)
+    # Differences to the largest potential; the second largest is taken out of every sum, so that
+    # nothing is lost where the exponentials are too small for a float.
+    others = (ordered[..., :-1] - ordered[..., -1:]) * scale
+    second = others[..., -1]
+    weights = np.exp(np.ascontiguousarray(others - second[..., None]))
+    sums = weights.sum(axis=-1)
+    rest = sums * np.exp(second)
+    total = 1 + rest
     if score is ExitScore.CONFIDENCE:
-        confidence: Float64 = 1 / total
+        confidence: Float64 = np.log1p(rest) - second - np.log(sums)
         return confidence
-    entropy = np.log(total) - (weights * below).sum(axis=-1) / total
-    certainty: Float64 = np.clip(1 - entropy / math.log(potentials.shape[-1]), 0, 1)
+    surprise = sums * np.divide(np.log1p(rest), rest, out=np.ones_like(rest), where=rest > 0)
+    entropy = second + np.log(surprise - (weights * others).sum(axis=-1) / total)
+    certainty: Float64 = np.maximum(math.log(math.log(potentials.shape[-1])) - entropy, 0)
     return certainty
 
 

@@ -93,7 +93,7 @@ def exit_text(rule: ExitRule | None) -> str:
         return f"{rule.score}, at no step"
     found = {t: rule.thresholds[t - 1] for t in rule.steps}
     thresholds = [
-        f"{alpha:,} at {t}" if isinstance(alpha, int) else f"{alpha:.6g} at {t}"
+        f"{alpha:,} at {t}" if isinstance(alpha, int) else f"1 − {math.exp(-alpha):.3g} at {t}"
         for t, alpha in found.items()
     ]
     shown = thresholds if len(thresholds) <= EXITS_SHOWN else [thresholds[0], "…", thresholds[-1]]

@@ -16,7 +16,7 @@ from spikec.compiler.ann import Ann, run_model
 from spikec.compiler.encoding import input_integers
 from spikec.compiler.errors import CalibrationError, OptionError
 from spikec.compiler.exit_calibration import ExitCalibration, upper_bound
-from spikec.compiler.exit_rule import LARGEST_MARGIN, ExitRule, ExitScore
+from spikec.compiler.exit_rule import NEVER, ExitRule, ExitScore
 from spikec.compiler.frontend.load import Loaded, load_graph
 from spikec.compiler.options import EXIT_RULES, CompileOptions
 from spikec.compiler.pipeline import compile_graph
@@ -132,7 +132,7 @@ def test_where_no_step_is_safe_all_images_stay(loaded: Loaded) -> None:
 
     options = CompileOptions(timesteps=6, phi=1, exit_loss=6.0)
     result = compile_graph(loaded, IMAGES, options, Late(1))
-    assert result.program.exit_rule == ExitRule(ExitScore.MARGIN, (LARGEST_MARGIN,) * 5)
+    assert result.program.exit_rule == ExitRule(ExitScore.MARGIN, (NEVER,) * 5)
     assert any("no image may leave before step 6" in text for text in result.warnings)
 
 

@@ -10,12 +10,12 @@ import pytest
 from tiny_programs import SCORES, tiny_program, with_population
 
 from spikec.compiler.errors import ProgramError
-from spikec.compiler.exit_rule import LARGEST_MARGIN, ExitRule, ExitScore, exit_scores
+from spikec.compiler.exit_rule import NEVER, ExitRule, ExitScore, exit_scores
 from spikec.compiler.program_file import load
 
 SCALE = 0.01
 POTENTIALS = np.random.default_rng(0).integers(-900, 900, (40, 5, 4))
-RULE = ExitRule(ExitScore.MARGIN, (LARGEST_MARGIN, 40, 0))
+RULE = ExitRule(ExitScore.MARGIN, (NEVER, 40, 0))
 
 
 def by_hand(score: str, row: list[int]) -> float:
@@ -26,8 +26,8 @@ def by_hand(score: str, row: list[int]) -> float:
     weights = [math.exp(v * SCALE) for v in row]
     shares = [weight / sum(weights) for weight in weights]
     if score == "confidence":
-        return max(shares)
-    return 1 + sum(p * math.log(p) for p in shares) / math.log(len(row))
+        return -math.log(1 - max(shares))
+    return -math.log(-sum(p * math.log(p) for p in shares) / math.log(len(row)))
 
 
 @pytest.mark.parametrize("score", list(ExitScore))
@@ -37,8 +37,17 @@ def test_scores_are_those_of_plain_python(score: ExitScore) -> None:
     if score is ExitScore.MARGIN:
         assert found.tolist() == expected
     else:
-        np.testing.assert_allclose(found, expected, rtol=1e-12)
-        assert exit_scores(score, 10**7 * POTENTIALS, SCALE).max() <= 1
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_a_probability_near_one_still_has_an_order() -> None:
+    clear = np.array([[0, 5000, 9000], [0, 5000, 9001], [0, 5000, 10**8]])
+    for score in (ExitScore.CONFIDENCE, ExitScore.ENTROPY):
+        first, second, third = exit_scores(score, clear, SCALE)
+        assert first < second < third < NEVER
+    # 1 − p is e⁻⁴⁰ and a share of e⁻⁵⁰ of that.
+    assert exit_scores(ExitScore.CONFIDENCE, clear[:1], SCALE)[0] == pytest.approx(40)
+    assert exit_scores(ExitScore.ENTROPY, np.zeros((1, 4), np.int64), SCALE)[0] == 0
 
 
 @pytest.mark.parametrize("score", list(ExitScore))
@@ -51,7 +60,7 @@ def test_a_score_does_not_depend_on_the_images_beside_it(score: ExitScore) -> No
 @pytest.mark.parametrize("score", list(ExitScore))
 def test_an_image_leaves_at_the_first_step_above_the_threshold(score: ExitScore) -> None:
     margin = score is ExitScore.MARGIN
-    alphas = (700, 600, LARGEST_MARGIN, 400) if margin else (0.999, 0.995, 1.0, 0.9)
+    alphas = (700, 600, NEVER, 400) if margin else (7.0, 5.0, NEVER, 2.5)
     rule = ExitRule(score, alphas)
     expected = []
     for image in POTENTIALS:
@@ -70,8 +79,8 @@ def test_an_image_leaves_at_the_first_step_above_the_threshold(score: ExitScore)
 @pytest.mark.parametrize(
     ("score", "thresholds"),
     [
-        ("margin", (1.5,)), ("margin", (-1,)), ("margin", (2**63,)), ("margin", (True,)),
-        ("confidence", (1.01,)), ("entropy", (float("nan"),)), ("entropy", (-0.1,)),
+        ("margin", (1.5,)), ("margin", (-1,)), ("margin", (2**62 + 1,)), ("margin", (True,)),
+        ("confidence", (1e19,)), ("entropy", (float("nan"),)), ("entropy", (-0.1,)),
         ("entropy", ("a",)), ("certainty", (0.5,)), ("margin", 3),
     ],
 )  # fmt: skip
@@ -110,7 +119,7 @@ def test_a_program_without_a_rule_keeps_its_digest() -> None:
     assert tiny_program(exit_rule=RULE).digest != known
 
 
-@pytest.mark.parametrize("rule", [RULE, ExitRule(ExitScore.CONFIDENCE, (0.1, 1 - 2**-53, 1))])
+@pytest.mark.parametrize("rule", [RULE, ExitRule(ExitScore.CONFIDENCE, (0.1, 40.5, NEVER))])
 def test_a_saved_rule_comes_back_and_counts_in_the_digest(rule: ExitRule, tmp_path: Path) -> None:
     program = tiny_program(exit_rule=rule)
     program.save(tmp_path / "a")

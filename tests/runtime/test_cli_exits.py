@@ -10,12 +10,12 @@ from tiny_programs import tiny_program, with_population
 from typer.testing import CliRunner, Result
 
 from spikec.compiler.arrays import Array
-from spikec.compiler.exit_rule import LARGEST_MARGIN, ExitRule, ExitScore
+from spikec.compiler.exit_rule import NEVER, ExitRule, ExitScore
 from spikec.compiler.program import Program
 from spikec.runtime import compile as compiling
 from spikec.runtime.cli.application import app
 
-RULE = ExitRule(ExitScore.MARGIN, (50, LARGEST_MARGIN, 1000))
+RULE = ExitRule(ExitScore.MARGIN, (50, NEVER, 1000))
 PROGRAM = tiny_program(exit_rule=RULE)
 FACTS = {
     "rule": "margin", "loss_allowed": 1.0, "right_by": "labels", "judged_images": 300,
@@ -81,10 +81,12 @@ def test_inspect_shows_the_rule(tmp_path: Path) -> None:
     net = saved(PROGRAM, tmp_path)
     assert "margin above 50 at 1, 1,000 at 3" in spikec("inspect", net).stdout
     content = json.loads(spikec("inspect", net, "--json").stdout)
-    assert content["exit_rule"] == {"score": "margin", "thresholds": [50, LARGEST_MARGIN, 1000]}
+    assert content["exit_rule"] == {"score": "margin", "thresholds": [50, NEVER, 1000]}
     plain = saved(replace(PROGRAM, exit_rule=None), tmp_path)
     assert json.loads(spikec("inspect", plain, "--json").stdout)["exit_rule"] is None
-    never = saved(replace(PROGRAM, exit_rule=ExitRule(ExitScore.ENTROPY, (1, 1, 1))), tmp_path)
+    real = saved(replace(PROGRAM, exit_rule=ExitRule(ExitScore.CONFIDENCE, (1, 2, 3))), tmp_path)
+    assert "confidence above 1 − 0.368 at 1, 1 − 0.135 at 2" in spikec("inspect", real).stdout
+    never = saved(replace(PROGRAM, exit_rule=ExitRule(ExitScore.ENTROPY, (NEVER,) * 3)), tmp_path)
     assert "entropy, at no step" in spikec("inspect", never).stdout
 
 

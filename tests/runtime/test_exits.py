@@ -16,7 +16,7 @@ from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator import SimulatorBackend
 from spikec.backends.simulator.backend import Engine
 from spikec.compiler.arrays import Array
-from spikec.compiler.exit_rule import LARGEST_MARGIN, ExitRule, ExitScore
+from spikec.compiler.exit_rule import NEVER, ExitRule, ExitScore
 from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program
 from spikec.runtime.encode import quantise
@@ -28,11 +28,11 @@ from spikec.runtime.tables import exit_rows, summary_rows
 
 IMAGES = np.random.default_rng(0).integers(-100, 100, (19, 1, 4, 4)).astype(np.float32)
 LABELS = np.random.default_rng(1).integers(0, 3, 19)
-RULE = ExitRule(ExitScore.MARGIN, (50, LARGEST_MARGIN, 100, 110, 130))
+RULE = ExitRule(ExitScore.MARGIN, (50, NEVER, 100, 110, 130))
 PROGRAM = tiny_program(timesteps=6, exit_rule=RULE)
 LONG = tiny_program(
     timesteps=14,
-    exit_rule=ExitRule(ExitScore.MARGIN, (*[LARGEST_MARGIN] * 3, *range(160, 340, 20), 400)),
+    exit_rule=ExitRule(ExitScore.MARGIN, (*[NEVER] * 3, *range(160, 340, 20), 400)),
 )
 BACKENDS: tuple[Backend, ...] = (
     ReferenceBackend(),
@@ -118,8 +118,8 @@ def test_stepping_and_cutting_give_the_same_integers(case: Case, seed: int) -> N
 @pytest.mark.parametrize("score", [ExitScore.CONFIDENCE, ExitScore.ENTROPY])
 def test_real_scores_give_the_same_exits_on_every_backend(score: ExitScore) -> None:
     populations = with_population("scores", scale=np.array([0.01])).populations
-    entropies = (0.05, 0.2, 0.1, 0.3, 0.4)
-    alphas = entropies if score is ExitScore.ENTROPY else (0.5, 0.6, 0.7, 0.6, 0.7)
+    entropies = (0.05, 0.2, 0.1, 0.35, 0.5)
+    alphas = entropies if score is ExitScore.ENTROPY else (0.7, 0.9, 1.2, 0.9, 1.2)
     rule = ExitRule(score, alphas)
     program = tiny_program(timesteps=6, populations=populations, exit_rule=rule)
     runs = [run(program, IMAGES, backend) for backend in BACKENDS]
