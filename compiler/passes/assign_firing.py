@@ -100,7 +100,7 @@ class _Firing:
         own = {node.name: choice_of(_neuron(node)) for node in searched_nodes(start.graph)}
         choices = {node.name: self._choices(node) for node in searched_nodes(start.graph)}
         others = {name: [c for c in found if c != own[name]] for name, found in choices.items()}
-        trials = sweep.run(others, progress)
+        trials = sweep.run(others, progress) if any(others.values()) else {}
         for name in own:
             if own[name] in choices[name]:
                 trials[name] = {own[name]: sweep.base, **trials.get(name, {})}

@@ -30,8 +30,8 @@ from spikec.compiler.search.sweep import Sweep
 
 RATIOS = tuple(1 + 0.5 * step for step in range(1, 19))
 """ρ above 1."""
-_HOPELESS = 0.08
-"""A layer whose compression alone loses this share of the outputs is not compressed further."""
+_HOPELESS = {"distance": 0.08, "divergence": 0.3}
+"""A layer whose compression alone loses so much more is not compressed further."""
 
 
 def compress_spikes(
@@ -84,7 +84,7 @@ def _catalogue(before: Judged, study: Study, progress: Callable[[int, int], None
     }
 
     def hopeless(trial: Trial) -> bool:
-        return trial.loss - sweep.base.loss > _HOPELESS
+        return trial.loss - sweep.base.loss > _HOPELESS[study.options.search.sensitivity]
 
     trials = sweep.run(choices, progress, hopeless)
     with_base = {name: {own[name]: sweep.base, **found} for name, found in trials.items()}
