@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spikec.compiler.arrays import Float32
-from spikec.compiler.gradient.student import Parameters, Student
+from spikec.compiler.gradient.parameters import Parameters
+from spikec.compiler.gradient.student import Student
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from spikec.compiler.gradient.operators import Operation
+from spikec.compiler.gradient.parameters import Parameters, constants_of
 from spikec.compiler.gradient.rounding import straight
 from spikec.compiler.gradient.trains import Firing, fired, pooled, stepwise
 from spikec.compiler.ir import INPUT, Neuron, Node
@@ -12,7 +13,38 @@ from spikec.compiler.ir import INPUT, Neuron, Node
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from spikec.compiler.gradient.student import Parameters, Student
+
+class Pupil(Protocol):
+    """What a run needs of the network that learns; see ``student.Student``."""
+
+    @property
+    def timesteps(self) -> int:
+        """T."""
+        ...
+
+    def thresholds(self, parameters: Parameters) -> dict[str, Tensor]:
+        """θ by node."""
+        ...
+
+    def weights(self, parameters: Parameters) -> dict[str, Tensor]:
+        """Weights by node, on their grids."""
+        ...
+
+    def operands(self, node: Node) -> dict[int, str]:
+        """Sources by slot."""
+        ...
+
+    def operation(self, node: Node) -> Operation:
+        """What a node computes."""
+        ...
+
+    def encoded(self, node: Node, image: Tensor) -> Tensor:
+        """The input as its payloads carry it."""
+        ...
+
+    def shift(self, node: Node, axes: int) -> Tensor:
+        """What calibration has added to a population's bias."""
+        ...
 
 
 class Rounded:
@@ -22,7 +54,7 @@ class Rounded:
     carries none. A train of one step is the mean itself.
     """
 
-    def __init__(self, student: Student, parameters: Parameters, images: Tensor) -> None:
+    def __init__(self, student: Pupil, parameters: Parameters, images: Tensor) -> None:
         self._student, self._parameters = student, parameters
         self._thresholds = student.thresholds(parameters)
         self._weights = student.weights(parameters)
@@ -79,13 +111,3 @@ class Rounded:
         step = spread / firing.timesteps
         units = ((mean + shift) / step).clamp(*firing.range)
         return straight(units, total) * step, payloads * spread.detach()
-
-
-def constants_of(
-    node: Node, weights: Mapping[str, Tensor], parameters: Parameters
-) -> dict[int, Tensor]:
-    """Weights and biases of a node by slot."""
-    found = {1: weights[node.name]} if node.name in weights else {}
-    if (node.name, "bias") in parameters:
-        found[2] = parameters[node.name, "bias"]
-    return found

@@ -11,8 +11,9 @@ import numpy as np
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.fixed_point import largest
 from spikec.compiler.gradient.operators import WEIGHTED, Operation, operation
+from spikec.compiler.gradient.parameters import Parameters, constants_of
 from spikec.compiler.gradient.rounding import GridRounding, encoded
-from spikec.compiler.gradient.spiking import Rounded, constants_of
+from spikec.compiler.gradient.spiking import Rounded
 from spikec.compiler.gradient.weight_grids import counter_readers, weight_grids
 from spikec.compiler.ir import INPUT, Graph, Node
 from spikec.compiler.options import CompileOptions
@@ -20,9 +21,6 @@ from spikec.compiler.tail import read_out_node
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Parameters = dict[tuple[str, str], "Tensor"]
-"""By node and "weight", "bias" or "threshold" (its natural logarithm)."""
 
 
 class Student:
