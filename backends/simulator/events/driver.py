@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from llvmlite import ir
 
-from spikec.backends.simulator.events.emit import I64, Code, symbol
+from spikec.backends.simulator.events.emit import I1, I64, Code, symbol
 
 PHASES = ("before", "prepare", "start", "constant", "step", "release", "after")
 """Lists of a schedule, in its order."""
@@ -32,7 +32,8 @@ class Driver:
 
     * ``before``, for each step, block 0: what all blocks need of the image;
     * for each block: ``prepare``, for each step; ``start``, once, if first_step is 0;
-      ``constant``, once; ``step``, for each step; ``release``, for each step;
+      ``constant``, once; ``step``, for each step; ``release``, for each step; the second image
+      and every other one behind it begin with the last block, whose weights are still cached;
     * ``after``, for each step, block 0: what needs all blocks.
 
     Passes that run once see step 0.
@@ -51,7 +52,8 @@ class Driver:
         with code.loop(images) as index:
             image = code.builder.add(first, index)
             schedule.run_steps("before", image, I64(0))
-            with code.loop(schedule.blocks) as block:
+            with code.loop(schedule.blocks) as turn:
+                block = _to_and_fro(code, schedule.blocks, turn, index)
                 schedule.run_steps("prepare", image, block)
                 with code.when(code.builder.icmp_signed("==", first_step, I64(0))):
                     schedule.run("start", image, block, I64(0))
@@ -60,6 +62,14 @@ class Driver:
                 schedule.run_steps("release", image, block)
             schedule.run_steps("after", image, I64(0))
         code.finish()
+
+
+def _to_and_fro(code: Code, blocks: ir.Value, turn: ir.Value, index: ir.Value) -> ir.Value:
+    """The block of a turn: from the first to the last for one image, and back for the next."""
+    builder = code.builder
+    back = builder.sub(builder.sub(blocks, I64(1)), turn)
+    odd = builder.trunc(index, I1)
+    return builder.select(odd, back, turn)
 
 
 class DriverCode(Code):

@@ -19,9 +19,9 @@ def expected(
     passes: Mapping[str, tuple[int, ...]], blocks: int, images: range, steps: range
 ) -> Iterator[tuple[int, ...]]:
     """(arguments, image, block, step) of every call, as the driver's text orders them."""
-    for image in images:
+    for index, image in enumerate(images):
         yield from ((p, image, 0, t) for t in steps for p in passes["before"])
-        for block in range(blocks):
+        for block in range(blocks) if index % 2 == 0 else reversed(range(blocks)):
             yield from ((p, image, block, t) for t in steps for p in passes["prepare"])
             if steps.start == 0:
                 yield from ((p, image, block, 0) for p in passes["start"])
