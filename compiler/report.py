@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.calibration import Calibration
@@ -64,6 +64,18 @@ def provenance(
         "model_sha256": loaded.sha256,
         "calibration_sha256": chosen.digest,
         "calibration_images": str(len(chosen.images)),
-        "options": json.dumps(asdict(options), sort_keys=True),
+        "options": json.dumps(_plain(options), sort_keys=True),
         "warnings": json.dumps(warnings),
     }
+
+
+def _plain(options: CompileOptions) -> dict[str, object]:
+    """All options; of a search those alone that are not as by default, and none without one."""
+    plain: dict[str, object] = asdict(options)
+    del plain["search"]
+    if options.search.active:
+        for each in fields(options.search):
+            value = getattr(options.search, each.name)
+            if value != each.default:
+                plain[f"search_{each.name}"] = value
+    return plain

@@ -5,6 +5,7 @@ Cases:
    weights behind it ρ times as large. Trials of a layer end where one alone costs more than the
    whole budget.
 2. Budget in summed loss: the least energy whose Σ S is at most ratio · Σ S without compression.
+   Budget in energy, where no search before this one has kept it: the smallest loss within it.
    Budget in accuracy: the cheapest assignment whose agreement with the ANN on held-out images is
    low by no more; the program as it was if there is none.
 
@@ -44,8 +45,9 @@ def compress_spikes(
     def apply(graph: Graph) -> Graph:
         before = study.judged(graph)
         catalogue = _catalogue(before, study, progress)
-        allowed = study.options.search.accuracy_loss
-        ratio = study.options.search.compression_ratio
+        search = study.options.search
+        allowed, ratio = search.accuracy_loss, search.compression_ratio
+        energy = None if search.firing else study.energy_budget(before)
 
         def judged(chosen: Sum) -> Judged:
             neurons = {
@@ -57,6 +59,9 @@ def compress_spikes(
 
         if allowed is not None and ratio is None:
             chosen, after = study.within_accuracy(before, catalogue.ladder(), judged, before)
+        elif energy is not None and ratio is None:
+            chosen = catalogue.within_energy(*energy)
+            after = judged(chosen)
         else:
             ratio = 1.0 if ratio is None else ratio
             subject = f"a summed loss of {ratio:g} of the uncompressed program's"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from spikec.compiler.errors import OptionError
 from spikec.compiler.ir import Graph, Neuron
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.search.bench import Bench, Trial
@@ -90,6 +91,16 @@ class Study:
         )
         return requantized(changed, frozenset(neurons), self.options)
 
+    def energy_budget(self, before: Judged) -> tuple[float, str] | None:
+        """The budget in J per image, and what to call it; None if none is given."""
+        search = self.options.search
+        if search.energy_budget is not None:
+            return search.energy_budget, "the energy budget"
+        if search.energy_ratio is not None:
+            ratio = search.energy_ratio
+            return ratio * before.trial.energy, f"an energy of {ratio:g} of the uniform program's"
+        return None
+
     def within_accuracy(
         self,
         before: Judged,
@@ -107,7 +118,15 @@ class Study:
             judged: Makes and measures the graph of a sum.
             unchanged: What remains if no sum is good enough.
             share: Of the loss that is allowed; the rest is for a search behind this one.
+
+        Raises:
+            OptionError: The outputs are no scores of classes, so that nothing can agree.
         """
+        if self.bench.divergence.axis is None:
+            raise OptionError(
+                "accuracy_loss counts decisions between classes, and the outputs are no scores",
+                hint="give a budget in energy, or the ratio of summed losses",
+            )
         allowed = self.options.search.accuracy_loss
         assert allowed is not None
         if self.reference is None:

@@ -82,13 +82,17 @@ Labels = Annotated[
     ),
 ]
 
-_NAMES = {"thresholds": "threshold_method", "calibrate_potentials": "potential_calibration"}
+_NAMES = {
+    "thresholds": "threshold_method",
+    "calibrate_potentials": "potential_calibration",
+    "one_mode": "uniform_mode",
+}
 """Where the command line says it shorter."""
 _LISTS = ("passes", "modes")
 _OPTIONS = (
     *("passes", "weight_calibration", "thresholds", "threshold_percentile", "threshold_per"),
     *("threshold_images", "calibrate_potentials", "exit_loss", "exit_rule"),
-    *("search_phi", "phi_min", "modes", "latency", "compress"),
+    *("search_phi", "phi_min", "modes", "one_mode", "latency", "compress", "compression_ratio"),
     *("energy_ratio", "energy_budget", "accuracy_loss", "profile"),
 )
 

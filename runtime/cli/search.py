@@ -35,6 +35,18 @@ Compress = Annotated[
         "--compress", rich_help_panel=_PANEL, help="Let a spike replace several, per layer."
     ),
 ]
+CompressionRatio = Annotated[
+    float | None,
+    typer.Option(
+        metavar="R",
+        rich_help_panel=_PANEL,
+        help="Budget of --compress: summed loss, 1 = without compression.",
+    ),
+]
+OneMode = Annotated[
+    bool | None,
+    typer.Option("--one-mode", rich_help_panel=_PANEL, help="All layers fire in the same mode."),
+]
 EnergyRatio = Annotated[
     float | None,
     typer.Option(

@@ -46,6 +46,9 @@ def test_what_a_search_found_is_printed_and_stored(files: tuple[Path, Path, Path
     assert [each["search"] for each in found] == ["firing", "compression"]
     assert found[0]["prices"] == "loihi1_2018: SNN, active = fired"
     assert (found[0]["images"], found[0]["held_out"]) == (32, 16)
+    options = json.loads(load(output).provenance["options"])
+    assert (options["search_phi"], options["search_accuracy_loss"]) == (True, 10.0)
+    assert "search_latency" not in options
     (hidden,) = (p for p in load(output).populations if isinstance(p, AdaFire))
     assert found[0]["layers"]["relu"]["phi"] == hidden.phi
     shown = spikec("inspect", output)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from graphs import Sketch
 from searches import LAYERS, quantized, two_branches
 
 from spikec.compiler.errors import OptionError
@@ -39,6 +40,21 @@ def test_the_receiver_gets_the_same_charge_from_fewer_spikes() -> None:
     assert old is not None
     assert new is not None
     assert new.population.scale == pytest.approx(10 * old.population.scale, rel=0.05)
+
+
+def test_an_energy_can_be_the_budget_where_nothing_else_is_searched() -> None:
+    _, _, found = searched(energy_ratio=0.6)
+    assert found.predicted_energy <= 0.6 * found.before.energy * (1 + 1e-9)
+    assert found.after.energy < 0.7 * found.before.energy
+
+
+def test_accuracy_needs_classes() -> None:
+    chosen = SearchOptions(compression=True, accuracy_loss=1.0)
+    options = CompileOptions(timesteps=4, phi=4, search=chosen)
+    sketch = Sketch(2, 6, 6).conv("stem", 4).add("r", "Relu").conv("map", 3)
+    graph, study = quantized(sketch.graph(), options)
+    with pytest.raises(OptionError, match="the outputs are no scores"):
+        compress_spikes(study).apply(graph)
 
 
 def test_a_ratio_that_nothing_keeps_is_refused() -> None:
