@@ -14,16 +14,20 @@ from spikec.compiler.search_options import BUDGETS, NO_SEARCH, SearchOptions
 PRESETS: Mapping[str, Mapping[str, object]] = {
     "none": {"bias_rounds": 0},
     "light": {},
-    "advanced": {"weight_calibration": "gradient"},
+    "advanced": {"weight_calibration": "gradient", "potential_calibration": True},
     "adaptive": {"search_phi": True, "compress": True, "accuracy_loss": 1.5},
+    "best": {"weight_calibration": "gradient"},
 }
 """Options by pipeline, where the user says nothing else.
 
 none: thresholds of least squared error, nothing more.
 light: biases too (paper 1, ICML 2021, "light"); thresholds and delays are searched with them.
-advanced: weights before them (paper 1, "advanced"), with torch all at once, else layer by layer.
+advanced: light, then weights, with torch all at once, else layer by layer; then potentials, which
+    tie the program to one framing of the images (paper 1, "advanced").
 adaptive: φ per layer, then biases, spike compression, and biases again (paper 2, AAAI 2025), the
     cheapest that loses at most 1.5 points of agreement with the ANN on images held out.
+best: light, within a budget, if one is given, with all that adaptive searches; then weights, with
+    torch all at once, else layer by layer, kept if images that are held back gain by it.
 """
 
 DEFAULT_PIPELINE = "light"
@@ -46,10 +50,12 @@ def chosen_options(pipeline: str, given: Mapping[str, object]) -> CompileOptions
     if pipeline not in PRESETS:
         raise OptionError(f"pipeline is {pipeline!r}", hint=f"choose from {', '.join(PRESETS)}")
     preset = dict(PRESETS[pipeline])
-    if pipeline == "advanced" and importlib.util.find_spec("torch") is None:
+    if "weight_calibration" in preset and importlib.util.find_spec("torch") is None:
         preset["weight_calibration"] = "fit"
     if any(given.get(name) is not None for name in BUDGETS):
         preset.pop("accuracy_loss", None)
+        if pipeline == "best":
+            preset |= {"search_phi": True, "compress": True}
     values: dict[str, Any] = preset | dict(given)
     of_search = {_GIVEN_AS.get(f.name, f.name): f.name for f in fields(SearchOptions)}
     known = {f.name for f in fields(CompileOptions)}

@@ -11,7 +11,7 @@ _PANEL = "Calibration"
 _EXITS = "Early exit"
 
 Pipeline = Annotated[
-    str, typer.Option(rich_help_panel=_PANEL, help="none, light, advanced or adaptive.")
+    str, typer.Option(rich_help_panel=_PANEL, help="none, light, advanced, adaptive or best.")
 ]
 Passes = Annotated[
     str | None,
