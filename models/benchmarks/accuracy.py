@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -31,37 +30,54 @@ examples:
   python models/benchmarks/accuracy.py --network resnet20_cifar10 --setting T=4,phi=4 --seeds 1
   python models/benchmarks/accuracy.py --network fashion_avgpool --setting T=8,phi=4,fire=retract
   python models/benchmarks/accuracy.py --setting T=2,phi=15,weights=gradient
+  python models/benchmarks/accuracy.py --setting T=8,phi=4,pipeline=adaptive
+  python models/benchmarks/accuracy.py --setting T=8,phi=4,compress,accuracy_loss=1.5
   python models/benchmarks/accuracy.py --images 100 --setting T=16,phi=1,windowed
 """
 DEFAULT_SETTINGS = ("T=32,phi=1", "T=4,phi=4", "T=4,phi=8", "T=2,phi=15", "T=16,phi=1,windowed")
-_SETTING = r"T=(\d+)(?:,phi=(\d+))?(?:,fire=(\w+))?(?:,weights=(\w+))?(,windowed)?"
-_LIKE = "T=4,phi=8,fire=plain,weights=fit,windowed"
+_LIKE = "T=4,phi=8,fire=plain,weights=fit,windowed,accuracy_loss=1.5"
+_NAMES = {"T": "timesteps", "weights": "weight_calibration"}
+_LISTS = ("modes", "passes")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Options of a compilation, written ``T=4,phi=8,fire=retract,weights=gradient,windowed``."""
+    """Options of a compilation, written ``T=4,phi=8,windowed,modes=plain+windowed``.
 
-    timesteps: int
-    phi: int = 1
-    fire: str = "plain"
-    windowed: bool = False
-    weight_calibration: str = "none"
+    Attributes:
+        text: As it is written in tables.
+        options: By the names that ``spikec.compile`` knows; φ is 1 if nothing is said.
+    """
+
+    text: str
+    options: tuple[tuple[str, object], ...]
 
     @classmethod
     def parse(cls, text: str) -> Setting:
         """The setting that is written so."""
-        match = re.fullmatch(_SETTING, text)
-        if match is None:
-            raise argparse.ArgumentTypeError(f"{text!r} is not like {_LIKE}")
-        timesteps, phi, fire, weights, windowed = match.groups()
-        chosen = fire or "plain", windowed is not None, weights or "none"
-        return cls(int(timesteps), int(phi or 1), *chosen)
+        options: dict[str, object] = {"phi": 1}
+        for part in text.split(","):
+            name, given, value = part.partition("=")
+            if not name.isidentifier() or bool(given) != bool(value):
+                raise argparse.ArgumentTypeError(f"{text!r} is not like {_LIKE}")
+            options[_NAMES.get(name, name)] = _value(name, value) if given else True
+        if not isinstance(options.get("timesteps"), int):
+            raise argparse.ArgumentTypeError(f"{text!r} does not say T: {_LIKE}")
+        return cls(text, tuple(options.items()))
 
     def __str__(self) -> str:
-        fire = "" if self.fire == "plain" else f",fire={self.fire}"
-        learnt = "" if self.weight_calibration == "none" else f",weights={self.weight_calibration}"
-        return f"T={self.timesteps},phi={self.phi}{fire}{learnt}{',windowed' * self.windowed}"
+        return self.text
+
+
+def _value(name: str, text: str) -> object:
+    if name in _LISTS:
+        return tuple(text.split("+"))
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,7 @@ def measure(task: Task, folder: Path) -> Cell:
     program = spikec.compile(
         model,
         calibration,
-        **asdict(task.setting),
+        **dict(task.setting.options),
         seed=task.seed,
         preprocessing=preprocessing,
         **chosen,
