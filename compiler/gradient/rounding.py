@@ -23,18 +23,16 @@ def straight(exact: Tensor, rounded: Tensor) -> Tensor:
     return exact + (rounded - exact).detach()
 
 
-def rates(drive: Tensor, step: Tensor, low: int, high: int) -> Tensor:
-    """What a population emits over T steps of constant drive: the transfer function.
+def rates(drive: Tensor, step: Tensor, limits: tuple[int, int], counts: Tensor) -> Tensor:
+    """The time means of what has been fired; backwards they count as the clipped drive.
 
     Args:
-        drive: Current in units of the activation, (N, C, …).
-        step: θ/T, the distance of two levels, (C,) or (1,).
-        low: Fewest spikes over all steps: 0, or −φT where the population is signed.
-        high: Most spikes: φT.
+        drive: Mean current in units of the activation, (N, C, …).
+        step: θ/T, the distance of two levels, broadcastable to the drive.
+        limits: Fewest and most spikes over all steps.
+        counts: What was fired, (N, C, …).
     """
-    spread = step.reshape(-1, *[1] * (drive.dim() - 2))
-    units = (drive / spread).clamp(low, high)
-    return straight(units, (units + 0.5).floor()) * spread
+    return straight((drive / step).clamp(*limits), counts) * step
 
 
 def encoded(image: Tensor, scale: Tensor, limit: int) -> Tensor:

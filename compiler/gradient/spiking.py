@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from spikec.compiler.gradient.operators import Operation
 from spikec.compiler.gradient.parameters import Parameters, constants_of
-from spikec.compiler.gradient.rounding import straight
+from spikec.compiler.gradient.rounding import rates
 from spikec.compiler.gradient.trains import Firing, fired, pooled, stepwise
 from spikec.compiler.ir import INPUT, Neuron, Node
 
@@ -108,6 +108,5 @@ class Rounded:
         with torch.no_grad():
             steps = mean.detach()[None] if train is None else train
             payloads, total = fired((steps + shift) / spread, firing)
-        step = spread / firing.timesteps
-        units = ((mean + shift) / step).clamp(*firing.range)
-        return straight(units, total) * step, payloads * spread.detach()
+        means = rates(mean + shift, spread / firing.timesteps, firing.range, total)
+        return means, payloads * spread.detach()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from spikec.backends.reference import ReferenceBackend
+from spikec.compiler.ir import Neuron
+from spikec.compiler.populations import AdaFire, Fire, MaxPool
+
+if importlib.util.find_spec("torch") is None:
+    pytest.skip("torch, an optional library, is not installed", allow_module_level=True)
+import torch
+
+from spikec.compiler.gradient.trains import Firing, fired, pooled
+
+THETA = 64
+VMAX = 2**23 - 1
+SHAPE = (3, 4, 5)
+
+
+def reference(current: np.ndarray, neuron: Neuron, timesteps: int) -> np.ndarray:
+    """Payloads of the golden model, (T, images, *shape); thresholds of 64 keep floats exact."""
+    delay = 0.0 if neuron.delay is None else neuron.delay.reshape(-1, 1, 1)
+    population = AdaFire(
+        "p",
+        SHAPE,
+        np.full((1, 1, 1), THETA),
+        np.broadcast_to(delay * THETA / timesteps, (3, 1, 1)).astype(np.int32),
+        np.broadcast_to(THETA // 2 - delay * THETA, (3, 1, 1)).astype(np.int32),
+        neuron.phi,
+        neuron.fire,
+        neuron.windowed,
+        np.ones((1, 1, 1)),
+    )
+    return ReferenceBackend().fire(population, current, timesteps, VMAX).spikes
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 8])
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        Neuron("adafire", phi=1),
+        Neuron("adafire", phi=3, delay=np.array([0.0, 0.5, 2.0])),
+        Neuron("adafire", fire=Fire.RETRACT, phi=2, delay=np.array([0.0, 1.0, 0.25])),
+        Neuron("adafire", fire=Fire.SIGNED, phi=2),
+        Neuron("adafire", phi=2, windowed=True),
+        Neuron("adafire", fire=Fire.SIGNED, phi=1, windowed=True),
+    ],
+)
+def test_what_is_fired_is_what_the_golden_model_fires(neuron: Neuron, timesteps: int) -> None:
+    if neuron.delay is not None and timesteps == 1:
+        pytest.skip("one step leaves nothing to wait for")
+    random = np.random.default_rng(timesteps)
+    current = random.integers(-150, 200, (timesteps, 6, *SHAPE)).astype(np.int32)
+    expected = reference(current, neuron, timesteps)
+    units = torch.from_numpy(current.astype(np.float32)) / THETA
+    payloads, total = fired(units, Firing.of(neuron, timesteps, len(SHAPE)))
+    assert np.array_equal(total.numpy(), expected.sum(axis=0))
+    if len(payloads) == timesteps:
+        assert np.array_equal(payloads.numpy(), expected)
+    else:
+        assert np.allclose(payloads.numpy()[0], expected.sum(axis=0) / timesteps)
+
+
+def test_a_pool_emits_what_the_golden_model_emits() -> None:
+    spikes = np.random.default_rng(3).integers(-1, 3, (5, 2, 3, 6, 6)).astype(np.int32)
+    population = MaxPool("m", (3, 3, 3), (3, 6, 6), (2, 2), (2, 2), (0,) * 4, (1, 1), np.ones(1))
+    expected = ReferenceBackend().fire(population, spikes, 5, VMAX).spikes
+    found = pooled(
+        lambda operands: torch.nn.functional.max_pool2d(operands[0], 2),
+        {0: torch.from_numpy(spikes.astype(np.float32))},
+    )
+    assert np.array_equal(found.numpy(), expected)
