@@ -57,9 +57,11 @@ def resnet20(**options: object) -> Network:
     return Network("resnet20_cifar10", preprocessing, options=options)
 
 
-RESNET8 = Network(
-    "mlperftiny_resnet8_cifar10", Preprocessing(layout="chw"), options={"timesteps": 4, "phi": 4}
-)
+def resnet8(**options: object) -> Network:
+    return Network("mlperftiny_resnet8_cifar10", Preprocessing(layout="chw"), options=options)
+
+
+RESNET8 = resnet8(timesteps=4, phi=4)
 MOBILENET = Network(
     "mobilenet_v1_0p25_128",
     Preprocessing(mean=(127.5,), std=(127.5,), layout="hwc"),
@@ -76,9 +78,7 @@ RULES = [
 ]
 BY_LAYER = [
     *(fashion(pooling, **rule) for pooling in ("avgpool", "maxpool") for rule in RULES),
-    RESNET8,
-    resnet20(timesteps=4, phi=4),
-    resnet20(timesteps=8, phi=1, fire="retract"),
+    *(network(**rule) for network in (resnet8, resnet20) for rule in RULES),
 ]
 
 
@@ -103,10 +103,9 @@ def test_a_network_on_lavas_own_convolutions_is_the_same() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
-    [fashion("avgpool", timesteps=8, phi=4), fashion("maxpool", timesteps=8, phi=4), RESNET8,
-     resnet20(timesteps=4, phi=4)],
+    BY_LAYER,
     ids=str,
-)  # fmt: skip
+)
 def test_the_outputs_of_a_hundred_images_are_the_same_in_one_process(network: Network) -> None:
     program, inputs = network.compiled(100)
     (results,) = run_in_lava([Task(program, inputs, "network", probes=frozenset())])
