@@ -49,7 +49,7 @@ class Converted(ABC):
     def spikes(self) -> Tensor:
         """Spikes of that run, (T, images)."""
 
-    def run(self, inputs: Tensor, timesteps: int, batch: int = 50) -> tuple[Array, Array]:
+    def run(self, inputs: Tensor, timesteps: int, batch: int = 10) -> tuple[Array, Array]:
         """Summed logits and spikes after each step, (images, T, classes) and (images, T)."""
         logits, spikes = [], []
         with torch.no_grad():
