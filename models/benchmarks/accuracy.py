@@ -11,7 +11,6 @@ The data folder (``--data`` or $SPIKEC_DATA) holds ``cifar10.npz``, ``fashion_mn
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -20,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from networks import DEFAULT_NETWORKS, NETWORKS, model_file
+from records import append, finished
 from tables import Cell, detail_table, grouped, loss_table
 
 import spikec
@@ -129,30 +129,10 @@ def measure(task: Task, folder: Path) -> Cell:
     )
 
 
-def finished(file: Path) -> dict[tuple[str, str, int, int, int], Cell]:
-    """Cells of earlier measurements; a line that was cut off does not count."""
-    cells = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-        try:
-            cell = Cell(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
-        cells[cell.key] = cell
-    return cells
-
-
-def append(cell: Cell, file: Path) -> None:
-    """Add a line to the file, a new one even where the last line was cut off."""
-    written = file.read_bytes() if file.exists() else b""
-    cut_off = written != b"" and not written.endswith(b"\n")
-    with file.open("a", encoding="utf-8") as lines:
-        lines.write("\n" * cut_off + json.dumps(asdict(cell)) + "\n")
-
-
 def cells_of(tasks: Iterable[Task], folder: Path, file: Path) -> Iterator[Cell]:
     """Each task's cell, from the file or measured now and appended to it."""
     tasks = list(tasks)
-    known = finished(file)
+    known = finished(file, Cell)
     file.parent.mkdir(parents=True, exist_ok=True)
     for number, task in enumerate(tasks, 1):
         _, test, _ = NETWORKS[task.network][0].read(folder)
