@@ -49,6 +49,7 @@ class Lesson:
         scores: Whether the output holds class scores.
         shift: Images are moved by up to so many pixels; 0 leaves them where they are.
         flip: Whether images are mirrored left to right.
+        pace: Factor on every step.
         seed: Of every random choice.
     """
 
@@ -57,6 +58,7 @@ class Lesson:
     scores: bool
     shift: int = 0
     flip: bool = False
+    pace: float = 1.0
     seed: int = 0
 
 
@@ -104,7 +106,8 @@ def distilled(
         progress(step, lesson.steps)
         loss = _loss(student, now, next(batches), lesson)
         gradients = torch.autograd.grad(loss, list(now.values()))
-        optimiser.step(gradients, 0.5 * (1 + math.cos(math.pi * step / lesson.steps)))
+        slower = 0.5 * (1 + math.cos(math.pi * step / lesson.steps))
+        optimiser.step(gradients, lesson.pace * slower)
         if (step + 1) % max(1, lesson.steps // _JUDGEMENTS) == 0:
             found = judged(student, now, judges, lesson)
             if found < lowest:

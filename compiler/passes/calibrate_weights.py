@@ -38,6 +38,9 @@ _MULTIPLICATIONS = 10**12
 """Bound on the multiplications of all images forwards, a step of a train for a third of what it is
 with its gradients; it says how many steps are taken, between the fewest and the most: minutes on
 one core."""
+_LEVELS = 30
+"""With so many levels small steps serve unseen images best; with fewer, rounding moves activations
+by more, and steps have to be larger to follow."""
 _COPIES = 8
 """Times that the activations of a batch are held: of teacher and student, forwards and back."""
 _SHIFT = 3
@@ -114,8 +117,15 @@ def _lesson(graph: Graph, options: CompileOptions) -> Lesson:
         scores=_has_scores(graph),
         shift=_SHIFT if images else 0,
         flip=images,
+        pace=max(1.0, _LEVELS / _levels(graph, options)),
         seed=options.seed,
     )
+
+
+def _levels(graph: Graph, options: CompileOptions) -> float:
+    """Levels above zero of a population, the geometric mean."""
+    phis = [node.neuron.phi for node in graph if node.neuron and node.neuron.kind == "adafire"]
+    return options.timesteps * math.exp(sum(map(math.log, phis)) / max(1, len(phis)))
 
 
 def _steps_fired(graph: Graph, options: CompileOptions) -> int:
