@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -240,6 +241,15 @@ def test_matrix_products_get_their_threads_back() -> None:
     assert threads() == before
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Interrupts raise here, where a shell's background ignores them too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_interrupt_ends_a_run(threads: int) -> None:
     side = 64
