@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
+from spikec.compiler.encoding import encoded
 from spikec.compiler.frontier import population_nodes
 from spikec.compiler.integers import integers_of
 from spikec.compiler.invariants import integers_set
@@ -30,7 +31,7 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
 from spikec.compiler.simulation import Simulate
-from spikec.compiler.walk import Walk, encoded
+from spikec.compiler.walk import Walk
 from spikec.compiler.weight_fit import Evidence, fit_weights
 
 
@@ -94,7 +95,7 @@ class _Walk(Walk):
         target = self.target(node)
         spikes: Array | None
         if isinstance(quantized.population, Input):
-            spikes = encoded(quantized.population, target)
+            spikes = encoded(quantized.population, target)[None]
         else:
             quantized, spikes = self._corrected(node, quantized, target)
         self.frontier.advance(node.name, target, spikes)

@@ -21,6 +21,7 @@ import numpy as np
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.calibration import Calibration
+from spikec.compiler.encoding import encoded
 from spikec.compiler.fixed_point import largest, rounded
 from spikec.compiler.frontier import population_nodes
 from spikec.compiler.invariants import integers_set
@@ -30,7 +31,7 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
 from spikec.compiler.simulation import Simulate
-from spikec.compiler.walk import Walk, encoded
+from spikec.compiler.walk import Walk
 
 _HELD_BACK = 4
 """One in so many images judges."""
@@ -72,7 +73,7 @@ class _Walk(Walk):
         spikes: Array | None = None
         match quantized.population:
             case Input() as population:
-                spikes = encoded(population, target)
+                spikes = encoded(population, target)[None]
             case MaxPool() as population:
                 spikes = self.fire(population, self.current(quantized))
             case AdaFire():

@@ -8,11 +8,10 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
-from spikec.compiler.fixed_point import largest, rounded
+from spikec.compiler.encoding import encoded
 from spikec.compiler.ir import Graph
 from spikec.compiler.lower import lower
 from spikec.compiler.options import CompileOptions
-from spikec.compiler.populations import Input
 from spikec.compiler.program import Program
 from spikec.compiler.search.divergence import Divergence
 from spikec.compiler.search.prices import Prices
@@ -115,9 +114,3 @@ class Bench:
 def _activations(graph: Graph, name: str, calibration: Calibration) -> Array:
     batches = calibration.activations(graph, [name])
     return np.concatenate([batch[name] for batch in batches])
-
-
-def encoded(population: Input, activation: Array) -> Array:
-    """The payloads of an input population whose encoded activation is given, same shape."""
-    units = np.rint(activation.astype(np.float64) / population.scale)
-    return rounded(units, largest(population.bits))

@@ -15,6 +15,7 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.connections import Connection, Weighted
+from spikec.compiler.encoding import encoded
 from spikec.compiler.fixed_point import largest
 from spikec.compiler.frontier import Frontier, population_nodes, sources_of
 from spikec.compiler.ir import Graph, Neuron, Node, Quantized
@@ -22,7 +23,7 @@ from spikec.compiler.lower import lower
 from spikec.compiler.neuron_search import Freedom, NeuronSearch
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
 from spikec.compiler.regions import Region
-from spikec.compiler.search.bench import Bench, Trial, encoded
+from spikec.compiler.search.bench import Bench, Trial
 from spikec.compiler.search.choices import Choice
 from spikec.compiler.search.requantize import again, requantized
 from spikec.compiler.search.suffix import cut_behind
