@@ -1,4 +1,4 @@
-"""Walk: what calibrating passes carry along while they visit populations in topological order."""
+"""Walk: what calibrating passes and searches carry along from population to population."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ class Walk:
     def target(self, node: Node) -> Array:
         """The ANN's activation, (images, *shape)."""
         if not sources_of(self.graph, node):
-            batches = self._calibration.activations(self._teacher, [node.name])
-            return np.concatenate([batch[node.name] for batch in batches])
+            return self._calibration.activation(self._teacher, node.name)
         region = Region(self._teacher, node.name, self._calibration.ann)
         return region.activation(
             {source: self.frontier.activations[source] for source in region.sources}

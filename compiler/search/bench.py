@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikec.compiler.arrays import Array, Float64
+from spikec.compiler.arrays import Float64
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.encoding import encoded
 from spikec.compiler.ir import Graph
@@ -84,13 +84,13 @@ class Bench:
         by_softmax = options.search.sensitivity == "divergence"
         self.divergence = Divergence.of(reference, probabilities=by_softmax)
         self._prices = prices
-        self._expected = _activations(reference, read_out_node(reference).name, calibration)
+        self._expected = calibration.activation(reference, read_out_node(reference).name)
 
     def run(self, graph: Graph) -> tuple[Trial, Totals]:
         """A whole run of the program of a graph whose populations have their integers."""
         program = lower(graph, self.options)
-        node = graph[program.input.name]
-        payloads = encoded(program.input, _activations(graph, node.name, self.calibration))
+        activation = self.calibration.activation(graph, program.input.name)
+        payloads = encoded(program.input, activation)
         totals = self.simulate.totals(program, payloads)
         return self.judged(program, totals), totals
 
@@ -109,8 +109,3 @@ class Bench:
             self.divergence.agreement(outputs, self._expected),
             self._prices.energy(program, totals),
         )
-
-
-def _activations(graph: Graph, name: str, calibration: Calibration) -> Array:
-    batches = calibration.activations(graph, [name])
-    return np.concatenate([batch[name] for batch in batches])
