@@ -7,6 +7,8 @@ run twice, so a walk costs one pass of the ANN and one of the program.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 
 from spikec.compiler.arrays import Array
@@ -18,6 +20,15 @@ from spikec.compiler.paths import current_paths
 def population_nodes(graph: Graph) -> tuple[Node, ...]:
     """Nodes that carry a neuron, in topological order."""
     return tuple(node for node in graph if node.neuron is not None)
+
+
+def visited(graph: Graph, progress: Callable[[int, int], None]) -> Iterator[Node]:
+    """The same one by one; ``progress`` is told of those done and in all, before each and last."""
+    nodes = population_nodes(graph)
+    for done, node in enumerate(nodes):
+        progress(done, len(nodes))
+        yield node
+    progress(len(nodes), len(nodes))
 
 
 def sources_of(graph: Graph, node: Node) -> tuple[str, ...]:

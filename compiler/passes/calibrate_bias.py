@@ -21,7 +21,7 @@ from collections.abc import Callable
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.encoding import encoded
-from spikec.compiler.frontier import population_nodes
+from spikec.compiler.frontier import visited
 from spikec.compiler.integers import integers_of
 from spikec.compiler.invariants import integers_set
 from spikec.compiler.ir import Graph, Neuron, Node, Quantized
@@ -52,12 +52,7 @@ def calibrate_bias(
     def apply(graph: Graph) -> Graph:
         walk = _Walk(graph, calibration, simulate, options)
         walk.freedom = freedom
-        nodes = population_nodes(graph)
-        quantized = {}
-        for done, node in enumerate(nodes):
-            progress(done, len(nodes))
-            quantized[node.name] = walk.visit(node)
-        progress(len(nodes), len(nodes))
+        quantized = {node.name: walk.visit(node) for node in visited(graph, progress)}
         return graph.mapped(
             lambda node: node.updated(
                 quantized=quantized.get(node.name),

@@ -23,7 +23,7 @@ from spikec.compiler.arrays import Array
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.encoding import encoded
 from spikec.compiler.fixed_point import largest, rounded
-from spikec.compiler.frontier import population_nodes
+from spikec.compiler.frontier import visited
 from spikec.compiler.invariants import integers_set
 from spikec.compiler.ir import Graph, Node, Quantized
 from spikec.compiler.lower import currents_proved
@@ -47,12 +47,7 @@ def calibrate_potential(
 
     def apply(graph: Graph) -> Graph:
         walk = _Walk(graph, calibration, simulate, options)
-        nodes = population_nodes(graph)
-        quantized = {}
-        for done, node in enumerate(nodes):
-            progress(done, len(nodes))
-            quantized[node.name] = walk.visit(node)
-        progress(len(nodes), len(nodes))
+        quantized = {node.name: walk.visit(node) for node in visited(graph, progress)}
         return graph.mapped(lambda node: node.updated(quantized=quantized.get(node.name)))
 
     return Pass(

@@ -16,7 +16,7 @@ import numpy as np
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.connections import Connection, Weighted
 from spikec.compiler.encoding import encoded
-from spikec.compiler.frontier import population_nodes
+from spikec.compiler.frontier import visited
 from spikec.compiler.ir import Graph, Neuron, Node, Quantized
 from spikec.compiler.lower import lower
 from spikec.compiler.neuron_search import Freedom, NeuronSearch
@@ -64,13 +64,10 @@ class Sweep:
             enough: Ends the trials of a layer.
         """
         trials: dict[str, dict[Choice, Trial]] = {}
-        nodes = population_nodes(self._graph)
-        for done, node in enumerate(nodes):
-            progress(done, len(nodes))
+        for node in visited(self._graph, progress):
             found = self._visit(node, choices.get(node.name, ()), enough)
             if found:
                 trials[node.name] = found
-        progress(len(nodes), len(nodes))
         return trials
 
     def _visit(self, node: Node, choices: Sequence[Choice], enough: Enough) -> dict[Choice, Trial]:
