@@ -23,7 +23,7 @@ def population_nodes(graph: Graph) -> tuple[Node, ...]:
 
 
 def visited(graph: Graph, progress: Callable[[int, int], None]) -> Iterator[Node]:
-    """The same one by one; ``progress`` is told of those done and in all, before each and last."""
+    """The populations one by one; before each, and last, progress is told of done and of all."""
     nodes = population_nodes(graph)
     for done, node in enumerate(nodes):
         progress(done, len(nodes))

@@ -30,7 +30,7 @@ from source_tree import (
 
 # A compiler module imports only from its own line and the lines above it.
 COMPILER_LAYERS = (
-    ("errors", "arrays", "tensor_file"),
+    ("errors", "arrays", "softmax", "tensor_file"),
     ("preprocessing", "populations", "connections", "exit_rule"),
     ("search_options",),
     ("options",),
