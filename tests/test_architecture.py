@@ -37,7 +37,7 @@ COMPILER_LAYERS = (
     ("fixed_point", "encoding", "ir"),
     ("structure", "geometry", "bounds", "program_structure", "program_description"),
     ("program",),
-    ("program_file", "simulation"),
+    ("program_file", "simulation", "macs"),
     ("ops",),
     ("paths", "path_scales", "channels", "tail"),
     ("quantization", "integers", "mmse", "balancing", "frontier", "weight_inputs"),
