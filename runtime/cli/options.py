@@ -67,13 +67,12 @@ def payloads_of(program: Program, spec: str | None, samples: int, seed: int = 0)
         seed: Of random inputs.
     """
     from spikec.runtime.encode import model_inputs, quantise
-    from spikec.runtime.inputs import first_images, open_inputs
+    from spikec.runtime.inputs import first_images, inputs_for
     from spikec.runtime.verify import random_inputs
 
     if spec is None:
         return random_inputs(program, samples, seed)
-    layout = program.preprocessing.layout if program.preprocessing else ""
-    source = first_images(open_inputs(spec, layout), samples)
+    source = first_images(inputs_for(program, spec), samples)
     with errors_in(spec):
         return quantise(program, model_inputs(program, source[: len(source)]))
 
