@@ -46,7 +46,8 @@ class Sweep:
     def __init__(self, graph: Graph, bench: Bench, vary: Vary) -> None:
         self._graph, self._bench, self._vary = graph, bench, vary
         self._options = replace(bench.options, bias_rounds=_BIAS_ROUNDS, weight_calibration="none")
-        self._walk = Walk(graph, bench.calibration, bench.simulate, self._options)
+        own = bench.calibration.taught_by(graph)  # what it gives, whatever its weights have learnt
+        self._walk = Walk(graph, own, bench.simulate, self._options)
         self._scales: dict[str, Float64] = {}
         self.base, self._totals = bench.run(graph)
 
