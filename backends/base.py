@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from spikec.compiler.arrays import Array, Int64
-from spikec.compiler.errors import InputError, Where
+from spikec.compiler.errors import InputError, OptionError, Where
 from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program
 from spikec.compiler.simulation import Totals
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,3 +140,21 @@ def checked_inputs(program: Program, inputs: Array, record: frozenset[str]) -> A
     for name in sorted(record - {population.name for population in program.populations}):
         raise InputError("no population of the program has this name", Where(name))
     return array
+
+
+def choice_named(kind: type[Choice], name: str, option: str) -> Choice:
+    """The choice of that name.
+
+    Args:
+        kind: All choices.
+        name: As the user gave it.
+        option: What it was given for.
+
+    Raises:
+        OptionError: There is none; says which there are.
+    """
+    try:
+        return kind(name)
+    except ValueError:
+        hint = f"choose from {', '.join(kind)}"
+        raise OptionError(f"{option} is {name!r}", hint=hint) from None

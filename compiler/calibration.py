@@ -42,6 +42,10 @@ class Calibration:
         """Activations of the named nodes on all images, batch by batch in bounded memory."""
         yield from self._activations(graph, names, [self.images])
 
+    def activation(self, graph: Graph, name: str) -> Array:
+        """The activation of one node on all images, (images, *shape)."""
+        return np.concatenate([batch[name] for batch in self.activations(graph, [name])])
+
     def statistics(self, graph: Graph, names: Sequence[str]) -> Iterator[dict[str, Array]]:
         """The same on all images of the stream; its own batches make no difference."""
         stream = [self.images] if self.stream is None else self.stream

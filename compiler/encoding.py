@@ -1,10 +1,11 @@
-"""Model inputs → the integers that an input population emits."""
+"""Model inputs, or an input population's activations → the integers that it emits."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from spikec.compiler.arrays import Array, Integers
+from spikec.compiler.arrays import Array, Int32, Integers
+from spikec.compiler.fixed_point import largest, rounded
 from spikec.compiler.populations import Input
 
 
@@ -22,10 +23,18 @@ def input_integers(population: Input, inputs: Array) -> Integers:
 
     Source: the integer contract, population "input".
     """
-    limit = 2 ** (population.bits - 1) - 1
+    limit = largest(population.bits)
     real = np.asarray(inputs, np.float64) * population.gain
     real += population.offset
     real /= population.scale
     np.rint(real, out=real)
     np.clip(real, -limit, limit, out=real)
     return real.astype(np.int8 if population.bits <= 8 else np.int16)
+
+
+def encoded(population: Input, activation: Array) -> Int32:
+    """The integers of an input population whose activation is given, int32, same shape.
+
+    The activation is what the ANN makes of the inputs behind gain and offset.
+    """
+    return rounded(activation.astype(np.float64) / population.scale, largest(population.bits))

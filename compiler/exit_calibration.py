@@ -159,8 +159,7 @@ class ExitCalibration:
         classes = self._labels
         if classes is None:
             name = read_out_node(self._graph).name
-            batches = Calibration(self._images, ann).activations(self._graph, [name])
-            outputs = np.concatenate([batch[name] for batch in batches])
+            outputs = Calibration(self._images, ann).activation(self._graph, name)
             classes = outputs.reshape(len(outputs), -1).argmax(axis=1)
         scale = float(program.readout.scale.item())
         scores = exit_scores(self._score, potentials[:-1], scale)

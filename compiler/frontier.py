@@ -7,6 +7,8 @@ run twice, so a walk costs one pass of the ANN and one of the program.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 
 from spikec.compiler.arrays import Array
@@ -18,6 +20,15 @@ from spikec.compiler.paths import current_paths
 def population_nodes(graph: Graph) -> tuple[Node, ...]:
     """Nodes that carry a neuron, in topological order."""
     return tuple(node for node in graph if node.neuron is not None)
+
+
+def visited(graph: Graph, progress: Callable[[int, int], None]) -> Iterator[Node]:
+    """The populations one by one; before each, and last, progress is told of done and of all."""
+    nodes = population_nodes(graph)
+    for done, node in enumerate(nodes):
+        progress(done, len(nodes))
+        yield node
+    progress(len(nodes), len(nodes))
 
 
 def sources_of(graph: Graph, node: Node) -> tuple[str, ...]:
@@ -62,15 +73,27 @@ def images_within_memory(graph: Graph, options: CompileOptions) -> int:
     Per image and population: T currents of 4 bytes, T payloads of 1, and an activation and a drive
     of 4, next to the payloads and activations of all populations that are still read.
     """
+    timesteps = options.timesteps
+    held = bytes_held(graph, own=5 * timesteps + 16, kept=timesteps + 4)
+    return max(1, options.memory_bytes // held)
+
+
+def bytes_held(graph: Graph, *, own: int, kept: int) -> int:
+    """The most bytes that a walk holds at once per image, at least 1.
+
+    Args:
+        graph: What is walked.
+        own: Bytes per neuron of the population that is visited.
+        kept: Bytes per neuron of those before it that it or a later one reads.
+    """
     live: dict[str, int] = {}
     last_reader = last_readers(graph)
-    largest = 1
+    most = 1
     for node in population_nodes(graph):
         neurons = int(np.prod(node.known_shape()))
-        own = neurons * (5 * options.timesteps + 16)
-        largest = max(largest, own + sum(live.values()))
+        most = max(most, neurons * own + sum(live.values()))
         for source in sources_of(graph, node):
             if last_reader[source] == node.name:
                 live.pop(source, None)
-        live[node.name] = neurons * (options.timesteps + 4)
-    return max(1, options.memory_bytes // largest)
+        live[node.name] = neurons * kept
+    return most

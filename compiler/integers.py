@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from spikec.compiler.arrays import Float64
 from spikec.compiler.connections import Connection
 from spikec.compiler.fixed_point import largest
+from spikec.compiler.frontier import population_nodes
 from spikec.compiler.ir import Graph, Node, Quantized
 from spikec.compiler.ops import op_of
 from spikec.compiler.ops.windows import window
@@ -44,6 +45,27 @@ def integers_of(
             return _max_pool(node, current_paths(graph, node.name), scales)
         case _:
             return quantize(node, current_paths(graph, node.name), scales, bias, options)
+
+
+def with_integers(
+    graph: Graph, bias_of: Callable[[Node], Float64], options: CompileOptions
+) -> Graph:
+    """The graph with the integers of every population.
+
+    Each in topological order, since weights carry the scales of their sources and a scale is
+    θ_int·s, known once the threshold is rounded.
+
+    Args:
+        graph: With neurons placed and thresholds set.
+        bias_of: Current of a population while all sources are silent, broadcastable to its shape.
+        options: Widths and timesteps.
+    """
+    scales: dict[str, Float64] = {}
+    made: dict[str, Quantized] = {}
+    for node in population_nodes(graph):
+        made[node.name] = integers_of(graph, node, scales, bias_of(node), options)
+        scales[node.name] = made[node.name].population.scale
+    return graph.mapped(lambda node: node.updated(quantized=made.get(node.name)))
 
 
 def _input(graph: Graph, node: Node, options: CompileOptions) -> Quantized:

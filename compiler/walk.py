@@ -1,4 +1,4 @@
-"""Walk: what calibrating passes carry along while they visit populations in topological order."""
+"""Walk: what calibrating passes and searches carry along from population to population."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.calibration import Calibration
-from spikec.compiler.fixed_point import largest, rounded
+from spikec.compiler.fixed_point import largest
 from spikec.compiler.frontier import Frontier, sources_of
 from spikec.compiler.ir import Graph, Node, Quantized
 from spikec.compiler.neuron_search import channel_means
 from spikec.compiler.options import CompileOptions
-from spikec.compiler.populations import AdaFire, Input, MaxPool
+from spikec.compiler.populations import AdaFire, MaxPool
 from spikec.compiler.quantization import Setting, with_setting
 from spikec.compiler.regions import Region
 from spikec.compiler.simulation import Simulate
@@ -39,8 +39,7 @@ class Walk:
     def target(self, node: Node) -> Array:
         """The ANN's activation, (images, *shape)."""
         if not sources_of(self.graph, node):
-            batches = self._calibration.activations(self._teacher, [node.name])
-            return np.concatenate([batch[node.name] for batch in batches])
+            return self._calibration.activation(self._teacher, node.name)
         region = Region(self._teacher, node.name, self._calibration.ann)
         return region.activation(
             {source: self.frontier.activations[source] for source in region.sources}
@@ -72,9 +71,3 @@ class Walk:
         correction = channel_means(target - mean_current)
         setting = replace(Setting.neutral(len(correction)), correction=correction)
         return with_setting(node, quantized, setting, self.options)
-
-
-def encoded(population: Input, activation: Array) -> Array:
-    """The payloads of an input whose encoded activation is given, (1, images, *shape)."""
-    units = np.rint(activation.astype(np.float64) / population.scale)
-    return rounded(units, largest(population.bits))[None]

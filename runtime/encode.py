@@ -11,6 +11,7 @@ from spikec.compiler.encoding import input_integers
 from spikec.compiler.errors import InputError, Where
 from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program, TailOp
+from spikec.compiler.softmax import log_softmax
 from spikec.runtime.preprocess import Raw, check_numeric, preprocess
 
 
@@ -137,9 +138,9 @@ def _apply(op: TailOp, values: Array) -> Array:
     axis = op.axis + 1 if op.axis >= 0 else op.axis
     match op.op:
         case "Softmax":
-            return np.exp(_log_softmax(values, axis))
+            return np.exp(log_softmax(values, axis))
         case "LogSoftmax":
-            return _log_softmax(values, axis)
+            return log_softmax(values, axis)
         case "Sigmoid":
             # tanh form: no overflow at large negative values
             return (0.5 * (1 + np.tanh(0.5 * values))).astype(values.dtype)
@@ -150,9 +151,3 @@ def _apply(op: TailOp, values: Array) -> Array:
             return values.reshape(len(values), *op.shape)
         case _:
             raise InputError(f"the host does not know the tail operator {op.op}", Where(op=op.op))
-
-
-def _log_softmax(values: Array, axis: int) -> Array:
-    shifted = values - values.max(axis=axis, keepdims=True)
-    logarithm: Array = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
-    return logarithm

@@ -10,6 +10,7 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.error_terms import PARTS, Terms
+from spikec.compiler.softmax import log_softmax
 from spikec.runtime.report import Json
 
 
@@ -147,7 +148,7 @@ class EffectSums:
         self.difference += _squares(other.astype(np.float64) - exact)
         self.classifies = scores is not None
         if scores is not None:
-            logs = [_log_softmax(each.astype(np.float64)) for each in scores]
+            logs = [log_softmax(each.astype(np.float64), 1) for each in scores]
             self.divergence += float((np.exp(logs[0]) * (logs[0] - logs[1])).sum())
             classes = [np.argmax(each, axis=1) for each in scores]
             self.changed += int((classes[0] != classes[1]).sum())
@@ -237,9 +238,3 @@ def _squares(values: Array) -> float:
 def _ratio(part: float, whole: float) -> float:
     """0 where there is nothing to be compared with: a layer that is silent in the ANN."""
     return part / whole if whole > 0 else 0.0
-
-
-def _log_softmax(values: Float64) -> Float64:
-    shifted = values - values.max(axis=1, keepdims=True)
-    logarithm: Float64 = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return logarithm

@@ -18,7 +18,13 @@ from spikec.compiler.error_terms import (
     pool_terms,
     readout_terms,
 )
-from spikec.compiler.frontier import Frontier, last_readers, population_nodes, sources_of
+from spikec.compiler.frontier import (
+    Frontier,
+    bytes_held,
+    last_readers,
+    population_nodes,
+    sources_of,
+)
 from spikec.compiler.ir import Graph, Node
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
 from spikec.compiler.program import Program
@@ -75,17 +81,8 @@ class ErrorWalk:
     def batch_size(self) -> int:
         """Images that bounded memory carries at once, 1…64."""
         timesteps = self._program.timesteps
-        live: dict[str, int] = {}
-        largest = 1
-        for node in self._nodes:
-            neurons = int(np.prod(node.known_shape()))
-            own = neurons * (5 * timesteps + _TERM_BYTES)
-            largest = max(largest, own + sum(live.values()))
-            for source in sources_of(self._graph, node):
-                if self._last_reader[source] == node.name:
-                    live.pop(source, None)
-            live[node.name] = neurons * (timesteps + 16)
-        return int(np.clip(_BATCH_BYTES // largest, 1, _BATCH))
+        held = bytes_held(self._graph, own=5 * timesteps + _TERM_BYTES, kept=timesteps + 16)
+        return int(np.clip(_BATCH_BYTES // held, 1, _BATCH))
 
     def visits(self, inputs: Float32, payloads: Array) -> Iterator[Visit]:
         """Every population in order.

@@ -11,6 +11,7 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.errors import InputError, Where
+from spikec.compiler.program import Program
 from spikec.runtime.array_files import check_readable, read_array, split_array_name
 from spikec.runtime.preprocess import Raw
 
@@ -77,6 +78,14 @@ def open_inputs(
         where = Where(array or name, file=str(file))
         raise InputError(f"holds no images: the array has shape {values.shape}", where)
     return values
+
+
+def inputs_for(
+    program: Program, spec: str | os.PathLike[str], array: str | None = None
+) -> Array | ImageFiles:
+    """Raw inputs of a program, in the layout that its preprocessing says; see ``open_inputs``."""
+    layout = program.preprocessing.layout if program.preprocessing else ""
+    return open_inputs(spec, layout, array)
 
 
 def first_images(source: Array | ImageFiles, limit: int | None) -> Array | ImageFiles:

@@ -8,11 +8,12 @@ import math
 from spikec.compiler.arrays import Array
 from spikec.compiler.connections import Connection
 from spikec.compiler.exit_rule import ExitRule
+from spikec.compiler.macs import connection_macs
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Population, Readout
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.runtime.counts import kind_of
-from spikec.runtime.operations import activation_bits, connection_macs
+from spikec.runtime.operations import activation_bits
 from spikec.runtime.report import Json
 from spikec.runtime.tables import Row, quantity
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from spikec.compiler.connections import Connection, Conv, ConvTranspose, Dense
-from spikec.compiler.geometry import fan_out, shapes_along
+from spikec.compiler.macs import connection_macs
 from spikec.compiler.populations import AdaFire, Fire, Input, MaxPool
 from spikec.compiler.program import Program
 from spikec.runtime.counts import LayerCounts
@@ -64,22 +63,6 @@ class LayerOperations:
     layer: str
     macs: tuple[Macs, ...]
     numbers: Mapping[Operation, float]
-
-
-def connection_macs(program: Program, connection: Connection) -> int:
-    """Multiply-accumulates of a connection in the dense network, per image.
-
-    Each weighted factor counts Σ fan-out over its own input, with real borders, strides and
-    groups, weights of zero included. Sums of windows and residual additions are additions and
-    count as none. Factor by factor: a pool in front of a convolution does not multiply its work,
-    as it would if paths through both were counted.
-    """
-    shapes = shapes_along(connection, program.population(connection.source).shape)
-    return sum(
-        int(fan_out(Connection(connection.source, connection.sink, (factor,)), shape).sum())
-        for factor, shape in zip(connection.factors, shapes, strict=False)
-        if isinstance(factor, Dense | Conv | ConvTranspose)
-    )
 
 
 def activation_bits(program: Program, name: str) -> int:

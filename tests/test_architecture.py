@@ -30,14 +30,14 @@ from source_tree import (
 
 # A compiler module imports only from its own line and the lines above it.
 COMPILER_LAYERS = (
-    ("errors", "arrays", "tensor_file"),
+    ("errors", "arrays", "softmax", "tensor_file"),
     ("preprocessing", "populations", "connections", "exit_rule"),
     ("search_options",),
     ("options",),
     ("fixed_point", "encoding", "ir"),
     ("structure", "geometry", "bounds", "program_structure", "program_description"),
     ("program",),
-    ("program_file", "simulation"),
+    ("program_file", "simulation", "macs"),
     ("ops",),
     ("paths", "path_scales", "channels", "tail"),
     ("quantization", "integers", "mmse", "balancing", "frontier", "weight_inputs"),

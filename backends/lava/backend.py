@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikec.backends.base import BackendRun, Progress, checked_inputs
+from spikec.backends.base import BackendRun, Progress, checked_inputs, choice_named
 from spikec.backends.counts import empty_run, store_counts
 from spikec.backends.lava.environment import find_environment
 from spikec.backends.lava.folder import JobFolder, job_folder, reserve
@@ -17,7 +17,6 @@ from spikec.backends.lava.job import Job, LavaResults, read_results, write_job
 from spikec.backends.lava.watch import Limits
 from spikec.backends.tally import tally
 from spikec.compiler.arrays import Array
-from spikec.compiler.errors import OptionError
 from spikec.compiler.populations import Coding, Readout
 from spikec.compiler.program import Program
 
@@ -69,7 +68,7 @@ class LavaBackend:
         limits: Limits | None = None,
         step_progress: StepProgress | None = None,
     ) -> None:
-        self.granularity = _granularity(granularity)
+        self.granularity = choice_named(Granularity, granularity, "granularity")
         self.processes = processes
         self.limits = limits or Limits()
         self._step_progress = step_progress
@@ -172,14 +171,6 @@ class _Steps:
         if self._images is not None and finished > self._finished:
             self._images(finished - self._finished)
         self._finished = finished
-
-
-def _granularity(name: str) -> Granularity:
-    try:
-        return Granularity(name)
-    except ValueError:
-        hint = f"choose from {', '.join(Granularity)}"
-        raise OptionError(f"granularity is {name!r}", hint=hint) from None
 
 
 def _samples_per_job(program: Program) -> int:

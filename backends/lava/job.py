@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from spikec.backends.base import choice_named
 from spikec.backends.lava.lowering import (
     Lowered,
     LoweredConnection,
     LoweredPopulation,
     Processes,
     lower,
-    processes_named,
 )
 from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.connections import (
@@ -123,7 +123,7 @@ def write_job(
     """
     frames = program.input.coding is Coding.FRAMES
     by_sample = np.swapaxes(inputs, 0, 1) if frames else inputs
-    chosen = processes_named(processes)
+    chosen = choice_named(Processes, processes, "processes")
     if granularity != "layer":
         chosen = Processes.OWN
     lowered, samples = lower(program, chosen), len(by_sample)

@@ -12,7 +12,6 @@ from enum import StrEnum
 
 from spikec.backends.lava.stock import Process, stock_process
 from spikec.compiler.connections import Connection
-from spikec.compiler.errors import OptionError
 from spikec.compiler.populations import AdaFire, MaxPool, Population, Shape
 from spikec.compiler.program import Program
 
@@ -26,19 +25,6 @@ class Processes(StrEnum):
     """Lava's own Dense, Sparse and Conv wherever they are exact."""
     AUTO = "auto"
     """As STOCK, but for convolutions that Lava's Conv would be slow at."""
-
-
-def processes_named(name: str) -> Processes:
-    """The choice of that name.
-
-    Raises:
-        OptionError: There is none.
-    """
-    try:
-        return Processes(name)
-    except ValueError:
-        hint = f"choose from {', '.join(Processes)}"
-        raise OptionError(f"processes is {name!r}", hint=hint) from None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from spikec.backends.base import BackendRun, Progress, checked_inputs, totals_of
+from spikec.backends.base import BackendRun, Progress, checked_inputs, choice_named, totals_of
 from spikec.backends.simulator.dense.engine import DenseEngine
 from spikec.backends.simulator.events.engine import EventEngine
 from spikec.backends.simulator.events.machine import Level, MachineCodeError
@@ -65,7 +65,7 @@ class SimulatorBackend:
         if self.threads < 1 or memory_limit < 1:
             problem = f"{self.threads} threads and {memory_limit} bytes of memory; the least is 1"
             raise OptionError(problem)
-        self.engine = _engine(engine)
+        self.engine = choice_named(Engine, engine, "engine")
         self._refused: Program | None = None
         self._dense = DenseEngine(self.threads, memory_limit)
         self._events = None if self.engine is Engine.DENSE else self._event_engine(level)
@@ -151,10 +151,3 @@ class SimulatorBackend:
             raise error
         text = f"no machine code for this program or machine, matrix products instead: {error}"
         warnings.warn(text, RuntimeWarning, stacklevel=4)
-
-
-def _engine(name: str) -> Engine:
-    try:
-        return Engine(name)
-    except ValueError:
-        raise OptionError(f"engine is {name!r}", hint=f"choose from {', '.join(Engine)}") from None

@@ -13,7 +13,8 @@ import numpy as np
 
 from spikec.compiler.arrays import Float64, Int64
 from spikec.compiler.fixed_point import largest
-from spikec.compiler.integers import integers_of
+from spikec.compiler.frontier import population_nodes
+from spikec.compiler.integers import with_integers
 from spikec.compiler.ir import Graph, Node
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.path_scales import (
@@ -76,18 +77,12 @@ def weight_grids(graph: Graph, options: CompileOptions) -> tuple[WeightGrid, ...
         graph: With neurons placed and thresholds set.
         options: Widths.
     """
-    scales: dict[str, Float64] = {}
-    grids = []
-    for node in graph:
-        if node.neuron is None:
-            continue
-        shape = node.known_shape()
-        quantized = integers_of(graph, node, scales, np.zeros([1] * len(shape)), options)
-        scales[node.name] = quantized.population.scale
-        if node.neuron.kind in ("adafire", "readout"):
-            exponents = [connection.exponent for connection in quantized.connections]
-            grids.append(_grid(graph, node, exponents, options))
-    return tuple(grids)
+    graph = with_integers(graph, lambda node: np.zeros([1] * len(node.known_shape())), options)
+    return tuple(
+        _grid(graph, node, options)
+        for node in population_nodes(graph)
+        if node.neuron is not None and node.neuron.kind in ("adafire", "readout")
+    )
 
 
 def counter_readers(graph: Graph) -> dict[str, tuple[str, Int64]]:
@@ -113,8 +108,10 @@ def counter_readers(graph: Graph) -> dict[str, tuple[str, Int64]]:
     return found
 
 
-def _grid(graph: Graph, node: Node, exponents: list[int], options: CompileOptions) -> WeightGrid:
+def _grid(graph: Graph, node: Node, options: CompileOptions) -> WeightGrid:
     assert node.neuron is not None
+    assert node.quantized is not None
+    exponents = [connection.exponent for connection in node.quantized.connections]
     per_channel = node.neuron.per_channel and node.neuron.kind == "adafire"
     channels = node.known_shape()[0] if per_channel else 1
     summands = tuple(

@@ -25,8 +25,10 @@ from spikec.compiler.search.choices import (
     Choice,
     Mode,
     choice_of,
+    choices_of,
     fired_as,
     modes_for,
+    neuron_of,
     searched_nodes,
 )
 from spikec.compiler.search.found import Found
@@ -84,9 +86,9 @@ class _Firing:
         results = [before] if self._allowed(before.graph) else []
         for mode in map(Mode, self._search.modes):
             neurons = {
-                node.name: self._neuron(node, Choice(_neuron(node).phi, taken))
+                node.name: self._neuron(node, Choice(neuron_of(node).phi, taken))
                 for node in searched_nodes(before.graph)
-                for taken in modes_for(_neuron(node), (mode,))
+                for taken in modes_for(neuron_of(node), (mode,))
             }
             graph = self._study.with_neurons(before.graph, neurons)
             if self._allowed(graph):
@@ -98,7 +100,7 @@ class _Firing:
     ) -> tuple[Sum, Judged]:
         """The assignment, and the graph that it makes."""
         sweep = Sweep(start.graph, self._study.bench, self._neuron)
-        own = {node.name: choice_of(_neuron(node)) for node in searched_nodes(start.graph)}
+        own = choices_of(start.graph)
         choices = {node.name: self._choices(node) for node in searched_nodes(start.graph)}
         others = {name: [c for c in found if c != own[name]] for name, found in choices.items()}
         trials = sweep.run(others, progress) if any(others.values()) else {}
@@ -123,7 +125,7 @@ class _Firing:
         """How many more layers may be windowed."""
         layers = len(searched_nodes(start.graph))
         steps, limit = self._study.options.timesteps, self._search.latency
-        if limit is None or all(_neuron(n).windowed for n in searched_nodes(start.graph)):
+        if limit is None or all(neuron_of(n).windowed for n in searched_nodes(start.graph)):
             return layers
         return (limit - latency(start.graph, steps)) // steps
 
@@ -139,7 +141,7 @@ class _Firing:
         limit, modes = self._search.latency, tuple(map(Mode, self._search.modes))
         fitting = not modes or all(
             choice_of(neuron).mode in modes_for(neuron, modes)
-            for neuron in map(_neuron, searched_nodes(graph))
+            for neuron in map(neuron_of, searched_nodes(graph))
         )
         return fitting and (limit is None or latency(graph, self._study.options.timesteps) <= limit)
 
@@ -155,24 +157,19 @@ class _Firing:
         return self._study.judged(self._study.with_neurons(graph, neurons))
 
     def _choices(self, node: Node) -> list[Choice]:
-        search, own = self._search, choice_of(_neuron(node))
+        search, own = self._search, choice_of(neuron_of(node))
         allowed: tuple[Mode, ...] = (own.mode,)
         if search.modes and not search.uniform_mode:
-            allowed = modes_for(_neuron(node), tuple(map(Mode, search.modes)))
+            allowed = modes_for(neuron_of(node), tuple(map(Mode, search.modes)))
         top = search.phi_max or self._study.options.phi
         phis = range(search.phi_min, top + 1) if search.phi else (own.phi,)
         return [Choice(phi, mode) for mode in allowed for phi in phis]
 
     def _neuron(self, node: Node, choice: Choice) -> Neuron:
         """The neuron of a choice, with the thresholds that suit it."""
-        own = _neuron(node)
+        own = neuron_of(node)
         if choice == choice_of(own):
             return own
         neuron = fired_as(own, choice)
         threshold = best_threshold(self._samples[node.name], neuron, self._study.options)
         return replace(neuron, threshold=threshold)
-
-
-def _neuron(node: Node) -> Neuron:
-    assert node.neuron is not None
-    return node.neuron

@@ -20,7 +20,8 @@ from collections.abc import Callable
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
-from spikec.compiler.frontier import population_nodes
+from spikec.compiler.encoding import encoded
+from spikec.compiler.frontier import visited
 from spikec.compiler.integers import integers_of
 from spikec.compiler.invariants import integers_set
 from spikec.compiler.ir import Graph, Neuron, Node, Quantized
@@ -30,7 +31,7 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
 from spikec.compiler.simulation import Simulate
-from spikec.compiler.walk import Walk, encoded
+from spikec.compiler.walk import Walk
 from spikec.compiler.weight_fit import Evidence, fit_weights
 
 
@@ -51,12 +52,7 @@ def calibrate_bias(
     def apply(graph: Graph) -> Graph:
         walk = _Walk(graph, calibration, simulate, options)
         walk.freedom = freedom
-        nodes = population_nodes(graph)
-        quantized = {}
-        for done, node in enumerate(nodes):
-            progress(done, len(nodes))
-            quantized[node.name] = walk.visit(node)
-        progress(len(nodes), len(nodes))
+        quantized = {node.name: walk.visit(node) for node in visited(graph, progress)}
         return graph.mapped(
             lambda node: node.updated(
                 quantized=quantized.get(node.name),
@@ -94,7 +90,7 @@ class _Walk(Walk):
         target = self.target(node)
         spikes: Array | None
         if isinstance(quantized.population, Input):
-            spikes = encoded(quantized.population, target)
+            spikes = encoded(quantized.population, target)[None]
         else:
             quantized, spikes = self._corrected(node, quantized, target)
         self.frontier.advance(node.name, target, spikes)

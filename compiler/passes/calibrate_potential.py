@@ -21,8 +21,9 @@ import numpy as np
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.calibration import Calibration
+from spikec.compiler.encoding import encoded
 from spikec.compiler.fixed_point import largest, rounded
-from spikec.compiler.frontier import population_nodes
+from spikec.compiler.frontier import visited
 from spikec.compiler.invariants import integers_set
 from spikec.compiler.ir import Graph, Node, Quantized
 from spikec.compiler.lower import currents_proved
@@ -30,7 +31,7 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
 from spikec.compiler.simulation import Simulate
-from spikec.compiler.walk import Walk, encoded
+from spikec.compiler.walk import Walk
 
 _HELD_BACK = 4
 """One in so many images judges."""
@@ -46,12 +47,7 @@ def calibrate_potential(
 
     def apply(graph: Graph) -> Graph:
         walk = _Walk(graph, calibration, simulate, options)
-        nodes = population_nodes(graph)
-        quantized = {}
-        for done, node in enumerate(nodes):
-            progress(done, len(nodes))
-            quantized[node.name] = walk.visit(node)
-        progress(len(nodes), len(nodes))
+        quantized = {node.name: walk.visit(node) for node in visited(graph, progress)}
         return graph.mapped(lambda node: node.updated(quantized=quantized.get(node.name)))
 
     return Pass(
@@ -72,7 +68,7 @@ class _Walk(Walk):
         spikes: Array | None = None
         match quantized.population:
             case Input() as population:
-                spikes = encoded(population, target)
+                spikes = encoded(population, target)[None]
             case MaxPool() as population:
                 spikes = self.fire(population, self.current(quantized))
             case AdaFire():

@@ -110,8 +110,7 @@ class _Balancing:
         """The activation while the sources are clipped, (images, *shape)."""
         region = Region(self._graph, node.name, self._calibration.ann)
         if not region.sources:
-            batches = self._calibration.activations(self._graph, [node.name])
-            return np.concatenate([batch[node.name] for batch in batches])
+            return self._calibration.activation(self._graph, node.name)
         return region.activation(
             {name: self._frontier.activations[name] for name in region.sources}
         )

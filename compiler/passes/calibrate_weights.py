@@ -11,20 +11,19 @@ machine with one number of threads; needs torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
 from spikec.compiler.arrays import Float64
 from spikec.compiler.calibration import Calibration
-from spikec.compiler.frontier import population_nodes
 from spikec.compiler.gradient.distillation import Lesson, distilled
 from spikec.compiler.gradient.library import need_torch
 from spikec.compiler.gradient.operators import WEIGHTED
 from spikec.compiler.gradient.student import Student
-from spikec.compiler.integers import integers_of
+from spikec.compiler.integers import with_integers
 from spikec.compiler.invariants import integers_set, neurons_placed, thresholds_set
-from spikec.compiler.ir import Graph, Quantized
+from spikec.compiler.ir import Graph, Node
 from spikec.compiler.lower import currents_proved
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
@@ -72,7 +71,13 @@ def calibrate_weights(
         learnt = distilled(student, calibration.images, _lesson(graph, options), progress)
         if learnt.after >= learnt.before:
             return graph
-        return _with_integers(student.graph(learnt.parameters), shifts, calibration, options)
+        taught = student.graph(learnt.parameters)
+
+        def bias(node: Node) -> Float64:
+            own = Region(taught, node.name, calibration.ann).bias()
+            return own + shifts.get(node.name, 0.0)
+
+        return with_integers(taught, bias, options)
 
     return Pass(
         "calibrate-weights",
@@ -89,19 +94,6 @@ def _shifts(graph: Graph, calibration: Calibration) -> dict[str, Float64]:
         for node in graph
         if node.quantized is not None and isinstance(node.quantized.population, AdaFire | Readout)
     }
-
-
-def _with_integers(
-    graph: Graph, shifts: Mapping[str, Float64], calibration: Calibration, options: CompileOptions
-) -> Graph:
-    """The graph with the integers of what has been learnt."""
-    scales: dict[str, Float64] = {}
-    made: dict[str, Quantized] = {}
-    for node in population_nodes(graph):
-        bias = Region(graph, node.name, calibration.ann).bias() + shifts.get(node.name, 0.0)
-        made[node.name] = integers_of(graph, node, scales, bias, options)
-        scales[node.name] = made[node.name].population.scale
-    return graph.mapped(lambda node: node.updated(quantized=made.get(node.name)))
 
 
 def _lesson(graph: Graph, options: CompileOptions) -> Lesson:

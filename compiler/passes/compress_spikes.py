@@ -23,7 +23,7 @@ from spikec.compiler.ir import Graph, Neuron, Node
 from spikec.compiler.lower import currents_proved
 from spikec.compiler.passes.base import Pass
 from spikec.compiler.search.bench import Trial
-from spikec.compiler.search.choices import Choice, choice_of, compressed, searched_nodes
+from spikec.compiler.search.choices import Choice, choices_of, compressed, neuron_of
 from spikec.compiler.search.found import Found
 from spikec.compiler.search.selection import Catalogue, Sum
 from spikec.compiler.search.study import Judged, Study
@@ -82,7 +82,7 @@ def compress_spikes(
 
 def _catalogue(before: Judged, study: Study, progress: Callable[[int, int], None]) -> Catalogue:
     sweep = Sweep(before.graph, study.bench, _neuron)
-    own = {node.name: _own(node) for node in searched_nodes(before.graph)}
+    own = choices_of(before.graph)
     choices = {
         name: [replace(choice, compression=ratio) for ratio in RATIOS]
         for name, choice in own.items()
@@ -96,11 +96,5 @@ def _catalogue(before: Judged, study: Study, progress: Callable[[int, int], None
     return Catalogue(with_base, sweep.base)
 
 
-def _own(node: Node) -> Choice:
-    assert node.neuron is not None
-    return choice_of(node.neuron)
-
-
 def _neuron(node: Node, choice: Choice) -> Neuron:
-    assert node.neuron is not None
-    return compressed(node.neuron, choice.compression)
+    return compressed(neuron_of(node), choice.compression)

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikec.compiler.arrays import Array, Float64
+from spikec.compiler.arrays import Float64
 from spikec.compiler.calibration import Calibration
-from spikec.compiler.fixed_point import largest, rounded
+from spikec.compiler.encoding import encoded
 from spikec.compiler.ir import Graph
 from spikec.compiler.lower import lower
 from spikec.compiler.options import CompileOptions
-from spikec.compiler.populations import Input
 from spikec.compiler.program import Program
 from spikec.compiler.search.divergence import Divergence
 from spikec.compiler.search.prices import Prices
@@ -85,13 +84,13 @@ class Bench:
         by_softmax = options.search.sensitivity == "divergence"
         self.divergence = Divergence.of(reference, probabilities=by_softmax)
         self._prices = prices
-        self._expected = _activations(reference, read_out_node(reference).name, calibration)
+        self._expected = calibration.activation(reference, read_out_node(reference).name)
 
     def run(self, graph: Graph) -> tuple[Trial, Totals]:
         """A whole run of the program of a graph whose populations have their integers."""
         program = lower(graph, self.options)
-        node = graph[program.input.name]
-        payloads = encoded(program.input, _activations(graph, node.name, self.calibration))
+        activation = self.calibration.activation(graph, program.input.name)
+        payloads = encoded(program.input, activation)
         totals = self.simulate.totals(program, payloads)
         return self.judged(program, totals), totals
 
@@ -110,14 +109,3 @@ class Bench:
             self.divergence.agreement(outputs, self._expected),
             self._prices.energy(program, totals),
         )
-
-
-def _activations(graph: Graph, name: str, calibration: Calibration) -> Array:
-    batches = calibration.activations(graph, [name])
-    return np.concatenate([batch[name] for batch in batches])
-
-
-def encoded(population: Input, activation: Array) -> Array:
-    """The payloads of an input population whose encoded activation is given, same shape."""
-    units = np.rint(activation.astype(np.float64) / population.scale)
-    return rounded(units, largest(population.bits))

@@ -50,6 +50,17 @@ def searched_nodes(graph: Graph) -> tuple[Node, ...]:
     return tuple(n for n in graph if n.neuron is not None and n.neuron.kind == "adafire")
 
 
+def neuron_of(node: Node) -> Neuron:
+    """The neuron of a node that is searched."""
+    assert node.neuron is not None
+    return node.neuron
+
+
+def choices_of(graph: Graph) -> dict[str, Choice]:
+    """What every searched node is already, by name."""
+    return {node.name: choice_of(neuron_of(node)) for node in searched_nodes(graph)}
+
+
 def choice_of(neuron: Neuron) -> Choice:
     """What a neuron is already."""
     if neuron.windowed:

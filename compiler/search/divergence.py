@@ -8,6 +8,7 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.ir import Graph
+from spikec.compiler.softmax import log_softmax
 from spikec.compiler.tail import read_out_node, tail_ops
 
 _LARGEST_LOG_RATIO = float(np.log(1e6))
@@ -73,7 +74,7 @@ def symmetric_divergence(left: Array, right: Array, axis: int) -> Float64:
         right: The same of the other network.
         axis: Of the classes; other axes are averaged.
     """
-    p, q = _log_softmax(left, axis), _log_softmax(right, axis)
+    p, q = (log_softmax(scores.astype(np.float64), axis) for scores in (left, right))
     ratio = np.clip(p - q, -_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO)
     divergence = 0.5 * ((np.exp(p) - np.exp(q)) * ratio).sum(axis=axis)
     mean: Float64 = divergence.reshape(len(divergence), -1).mean(axis=1)
@@ -91,9 +92,3 @@ def relative_distance(outputs: Array, expected: Array) -> Float64:
     size = max(float(np.square(expected, dtype=np.float64).mean()), 1e-30)
     distance: Float64 = np.square(difference).reshape(len(difference), -1).mean(axis=1) / size
     return distance
-
-
-def _log_softmax(scores: Array, axis: int) -> Float64:
-    shifted = scores.astype(np.float64) - scores.max(axis=axis, keepdims=True)
-    result: Float64 = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
-    return result

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikec.compiler.connections import Connection, Conv, ConvTranspose, Dense
-from spikec.compiler.geometry import fan_out, shapes_along
+from spikec.compiler.macs import connection_macs
 from spikec.compiler.populations import AdaFire, Input, MaxPool
 from spikec.compiler.program import Program
 from spikec.compiler.simulation import Totals
@@ -65,7 +64,7 @@ class Prices:
             energy += (self.analog + self.analog_once / steps) * int(events)
             dense = self.first_layer + self.first_layer_steps * steps
             if dense:
-                energy += dense * totals.images * _multiplications(program, connection)
+                energy += dense * totals.images * connection_macs(program, connection)
         return energy
 
     def _neurons(self, program: Program, totals: Totals) -> float:
@@ -77,16 +76,6 @@ class Prices:
             if isinstance(population, AdaFire | MaxPool):
                 active += int(events)
         return self.update * updates + self.active * active + self.idle * (updates - active)
-
-
-def _multiplications(program: Program, connection: Connection) -> int:
-    """Of one connection in the dense network, per image, with real borders; factor by factor."""
-    shapes = shapes_along(connection, program.population(connection.source).shape)
-    return sum(
-        int(fan_out(Connection(connection.source, connection.sink, (factor,)), shape).sum())
-        for factor, shape in zip(connection.factors, shapes, strict=False)
-        if isinstance(factor, Dense | Conv | ConvTranspose)
-    )
 
 
 NO_PRICES = Prices()

@@ -9,7 +9,7 @@ from spikec.compiler.errors import OptionError
 from spikec.compiler.ir import Graph, Neuron
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.search.bench import Bench, Trial
-from spikec.compiler.search.choices import choice_of, searched_nodes
+from spikec.compiler.search.choices import choices_of
 from spikec.compiler.search.found import Found, Outcome
 from spikec.compiler.search.requantize import requantized
 from spikec.compiler.search.selection import Sum, first_accepted
@@ -141,12 +141,9 @@ class Study:
         at = first_accepted(len(ladder), accepts)
         if at is not None:
             return ladder[at], results[at]
-        choices = {
-            node.name: choice_of(node.neuron)
-            for node in searched_nodes(unchanged.graph)
-            if node.neuron is not None
-        }
-        return Sum(choices, unchanged.trial.energy, unchanged.trial.loss), unchanged
+        return Sum(
+            choices_of(unchanged.graph), unchanged.trial.energy, unchanged.trial.loss
+        ), unchanged
 
     def report(self, search: str, before: Judged, chosen: Sum, after: Judged) -> Found:
         """What a search found."""

@@ -15,17 +15,17 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.connections import Connection, Weighted
-from spikec.compiler.fixed_point import largest
-from spikec.compiler.frontier import Frontier, population_nodes, sources_of
+from spikec.compiler.encoding import encoded
+from spikec.compiler.frontier import visited
 from spikec.compiler.ir import Graph, Neuron, Node, Quantized
 from spikec.compiler.lower import lower
 from spikec.compiler.neuron_search import Freedom, NeuronSearch
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
-from spikec.compiler.regions import Region
-from spikec.compiler.search.bench import Bench, Trial, encoded
+from spikec.compiler.search.bench import Bench, Trial
 from spikec.compiler.search.choices import Choice
 from spikec.compiler.search.requantize import again, requantized
 from spikec.compiler.search.suffix import cut_behind
+from spikec.compiler.walk import Walk
 
 _BIAS_ROUNDS = 3
 """One try as it is, and one with the bias corrected by what the first one missed."""
@@ -46,7 +46,8 @@ class Sweep:
     def __init__(self, graph: Graph, bench: Bench, vary: Vary) -> None:
         self._graph, self._bench, self._vary = graph, bench, vary
         self._options = replace(bench.options, bias_rounds=_BIAS_ROUNDS, weight_calibration="none")
-        self._frontier = Frontier(graph)
+        own = bench.calibration.taught_by(graph)  # what it gives, whatever its weights have learnt
+        self._walk = Walk(graph, own, bench.simulate, self._options)
         self._scales: dict[str, Float64] = {}
         self.base, self._totals = bench.run(graph)
 
@@ -64,35 +65,32 @@ class Sweep:
             enough: Ends the trials of a layer.
         """
         trials: dict[str, dict[Choice, Trial]] = {}
-        nodes = population_nodes(self._graph)
-        for done, node in enumerate(nodes):
-            progress(done, len(nodes))
+        for node in visited(self._graph, progress):
             found = self._visit(node, choices.get(node.name, ()), enough)
             if found:
                 trials[node.name] = found
-        progress(len(nodes), len(nodes))
         return trials
 
     def _visit(self, node: Node, choices: Sequence[Choice], enough: Enough) -> dict[Choice, Trial]:
         assert node.quantized is not None
         population = node.quantized.population
-        target = self._target(node)
+        target = self._walk.target(node)
         spikes: Array | None = None
         trials: dict[Choice, Trial] = {}
         match population:
             case Input():
                 spikes = encoded(population, target)[None]
             case AdaFire() | MaxPool():
-                current = self._current(node.quantized)
+                current = self._walk.current(node.quantized)
                 layer = _Layer(node, node.quantized, target, current)
                 for choice in choices:
                     trials[choice] = self._trial(layer, choice)
                     if enough(trials[choice]):
                         break
-                spikes = self._fire(population, current)
+                spikes = self._walk.fire(population, current)
             case Readout():
                 pass
-        self._frontier.advance(node.name, target, spikes)
+        self._walk.frontier.advance(node.name, target, spikes)
         self._scales[node.name] = population.scale
         return trials
 
@@ -106,13 +104,13 @@ class Sweep:
             node,
             quantized,
             layer.target,
-            lambda trial, images: self._fire(trial, current[:, :images]),
+            lambda trial, images: self._walk.fire(trial, current[:, :images]),
             self._options,
             freedom=Freedom.BIAS,
         )
         quantized = search.run()
         assert isinstance(quantized.population, AdaFire)
-        spikes = self._fire(quantized.population, current)
+        spikes = self._walk.fire(quantized.population, current)
         graph = requantized(graph, frozenset(), self._options, {name: quantized})
         return self.judged(graph, name, spikes)
 
@@ -125,32 +123,16 @@ class Sweep:
             spikes: What it sends, (T, images, *shape).
         """
         program = lower(graph, self._options)
-        suffix = cut_behind(program, name, {**self._frontier.spikes, name: spikes})
+        suffix = cut_behind(program, name, {**self._walk.frontier.spikes, name: spikes})
         totals = self._bench.simulate.totals(suffix.program, suffix.inputs)
         return self._bench.judged(program, suffix.completed(totals, self._totals))
-
-    def _target(self, node: Node) -> Array:
-        if not sources_of(self._graph, node):
-            batches = self._bench.calibration.activations(self._graph, [node.name])
-            return np.concatenate([batch[node.name] for batch in batches])
-        region = Region(self._graph, node.name, self._bench.calibration.ann)
-        return region.activation(self._frontier.activations)
-
-    def _current(self, quantized: Quantized) -> Array:
-        return self._bench.simulate.currents(
-            quantized.population, quantized.connections, self._frontier.spikes
-        )
 
     def _current_for(self, layer: _Layer, quantized: Quantized) -> Array:
         """The layer's current under other integers, which mostly differ by a shift alone."""
         shift = _shift(layer.quantized.connections, quantized.connections)
         if shift is None:
-            return self._current(quantized)
+            return self._walk.current(quantized)
         return layer.current << shift if shift >= 0 else layer.current >> -shift
-
-    def _fire(self, population: AdaFire | MaxPool, current: Array) -> Array:
-        vmax, steps = largest(self._options.membrane_bits), self._options.timesteps
-        return self._bench.simulate.fire(population, current, steps, vmax).spikes
 
 
 class _Layer:

@@ -11,13 +11,12 @@ The data folder (``--data`` or $SPIKEC_DATA) holds ``cifar10.npz``, ``fashion_mn
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from command_line import measuring, note
 from networks import DEFAULT_NETWORKS, NETWORKS, model_file
 from records import append, finished
 from tables import Cell, detail_table, grouped, loss_table
@@ -150,19 +149,10 @@ def cells_of(tasks: Iterable[Task], folder: Path, file: Path) -> Iterator[Cell]:
         yield cell
 
 
-def note(line: str) -> None:
-    """Progress goes to standard error, tables to standard output."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    result = measuring(__doc__, EXAMPLES, "build/accuracy.jsonl")
     add = result.add_argument
-    folder = os.environ.get("SPIKEC_DATA")
-    add("--data", type=Path, default=folder, required=folder is None, help="data folder")
     add(
         "--network",
         nargs="+",
@@ -179,19 +169,11 @@ def parser() -> argparse.ArgumentParser:
         default=[Setting.parse(text) for text in DEFAULT_SETTINGS],
         help=f"by default {' '.join(DEFAULT_SETTINGS)}",
     )
-    add("--seeds", type=int, default=3, help="number of calibration seeds (3)")
-    add("--images", type=int, default=0, help="first so many test images; 0: all")
     add(
         "--calibration-images",
         type=int,
         default=0,
         help="drawn by the seed; 0: as many as the compiler takes by default",
-    )
-    add(
-        "--results",
-        type=Path,
-        default=Path("build/accuracy.jsonl"),
-        help="finished cells; remove it to measure anew (build/accuracy.jsonl)",
     )
     return result
 

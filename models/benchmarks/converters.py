@@ -16,13 +16,12 @@ The data folder (``--data`` or $SPIKEC_DATA) is the one of accuracy.py.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from accuracy import note
+from command_line import count, measuring, note
 from converter_tables import Conversion, Key, detail_table, grouped, loss_table
 from networks import NETWORKS, model_file
 from records import append, finished
@@ -168,32 +167,17 @@ def cells_of(tasks: Iterable[Task], folder: Path, file: Path) -> Iterator[Conver
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    result = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    result = measuring(__doc__, EXAMPLES, "build/converters.jsonl")
     add = result.add_argument
-    folder = os.environ.get("SPIKEC_DATA")
-    add("--data", type=Path, default=folder, required=folder is None, help="data folder")
     named = {"nargs": "+", "metavar": "NAME"}
     text = f"by default {' '.join(DEFAULT_NETWORKS)}"
     add("--network", choices=NETWORKS, default=DEFAULT_NETWORKS, help=text, **named)
     text = f"of {', '.join(CONVERTERS)}; all by default"
     add("--converter", choices=CONVERTERS, default=CONVERTERS, help=text, **named)
     steps = (4, 8, 16, 32)
-    add("--timesteps", type=_count, nargs="+", default=steps, metavar="T", help="4 8 16 32")
-    add("--seeds", type=_count, default=3, help="number of calibration seeds (3)")
-    add("--images", type=int, default=0, help="first so many test images; 0: all")
-    add("--calibration-images", type=_count, default=256, help="drawn by the seed (256)")
-    text = "finished cells; remove it to measure anew (build/converters.jsonl)"
-    add("--results", type=Path, default=Path("build/converters.jsonl"), help=text)
+    add("--timesteps", type=count, nargs="+", default=steps, metavar="T", help="4 8 16 32")
+    add("--calibration-images", type=count, default=256, help="drawn by the seed (256)")
     return result
-
-
-def _count(text: str) -> int:
-    """A whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
-    return int(text)
 
 
 def tasks_of(options: argparse.Namespace) -> Iterator[Task]:

@@ -28,7 +28,7 @@ from spikec.runtime.cli.options import (
     at_least_one,
     errors_in,
 )
-from spikec.runtime.inputs import ImageFiles, checked_labels, first_images, open_inputs, read_labels
+from spikec.runtime.inputs import ImageFiles, checked_labels, first_images, inputs_for, read_labels
 from spikec.runtime.report import Report
 from spikec.runtime.tables import (
     LAYER_DETAILS_HEADER,
@@ -96,8 +96,7 @@ def eval_command(
     tables = tuple(load_cost_table(name) for name in costs or ())
     loaded = load(program)
     chosen = backend if threads is None else backend_named(backend, threads)
-    layout = loaded.preprocessing.layout if loaded.preprocessing else ""
-    source = open_inputs(inputs, layout, array)
+    source = inputs_for(loaded, inputs, array)
     classes = _labels(labels, source, inputs, number_of_classes(loaded))
     with errors_in(inputs, array), progress_bars("images") as bars:
         bars.start("eval")

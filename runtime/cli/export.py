@@ -8,10 +8,8 @@ from typing import Annotated
 
 import typer
 
-from spikec.compiler.arrays import Array
-from spikec.compiler.program import Program
 from spikec.runtime.cli.console import print_json, print_pairs
-from spikec.runtime.cli.options import AsJson, ProgramFile, at_least_one, errors_in
+from spikec.runtime.cli.options import AsJson, ProgramFile, at_least_one, payloads_of
 from spikec.runtime.report import Json
 
 
@@ -52,7 +50,7 @@ def export_lava(
     at_least_one(samples, "--samples")
     check_folder(Path(folder))
     loaded = load(program)
-    payloads = _payloads(loaded, inputs, samples)
+    payloads = payloads_of(loaded, inputs, samples)
     expected = backend_named("simulator").run(loaded, payloads).readout
     choice = Processes(processes)
     export(loaded, Path(folder), payloads, expected, processes=choice)
@@ -61,19 +59,6 @@ def export_lava(
         print_json(written)
     else:
         print_pairs([("written", folder), ("how to run it", str(Path(folder) / "README.md"))])
-
-
-def _payloads(program: Program, spec: str | None, samples: int) -> Array:
-    from spikec.runtime.encode import model_inputs, quantise
-    from spikec.runtime.inputs import first_images, open_inputs
-    from spikec.runtime.verify import random_inputs
-
-    if spec is None:
-        return random_inputs(program, samples)
-    layout = program.preprocessing.layout if program.preprocessing else ""
-    source = first_images(open_inputs(spec, layout), samples)
-    with errors_in(spec):
-        return quantise(program, model_inputs(program, source[: len(source)]))
 
 
 def export_application() -> typer.Typer:

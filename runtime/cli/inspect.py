@@ -97,11 +97,9 @@ def _print_errors(
 ) -> None:
     from spikec.runtime import error_tables
     from spikec.runtime.error_budget import error_budget
-    from spikec.runtime.inputs import open_inputs
+    from spikec.runtime.inputs import inputs_for
 
-    source = open_inputs(
-        images[0], program.preprocessing.layout if program.preprocessing else "", images[1]
-    )
+    source = inputs_for(program, *images)
     with errors_in(*images), progress_bars("images") as bars:
         budget = error_budget(
             program,

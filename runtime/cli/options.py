@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
+from spikec.compiler.arrays import Array
 from spikec.compiler.errors import CalibrationError, InputError, OptionError
 from spikec.compiler.preprocessing import Preprocessing
+from spikec.compiler.program import Program
 from spikec.runtime.preprocess import check_preprocessing
 
 AsJson = Annotated[
@@ -53,6 +55,26 @@ def errors_in(file: str, array: str | None = None) -> Iterator[None]:
         yield
     except (CalibrationError, InputError) as error:
         raise error.in_file(f"{file}:{array}" if array else file) from error.__cause__
+
+
+def payloads_of(program: Program, spec: str | None, samples: int, seed: int = 0) -> Array:
+    """Input integers of the first inputs of a file; of random inputs where none is named.
+
+    Args:
+        program: Reads them.
+        spec: file.npy, file.npz:array, an image or a folder of images.
+        samples: How many inputs.
+        seed: Of random inputs.
+    """
+    from spikec.runtime.encode import model_inputs, quantise
+    from spikec.runtime.inputs import first_images, inputs_for
+    from spikec.runtime.verify import random_inputs
+
+    if spec is None:
+        return random_inputs(program, samples, seed)
+    source = first_images(inputs_for(program, spec), samples)
+    with errors_in(spec):
+        return quantise(program, model_inputs(program, source[: len(source)]))
 
 
 def numbers(text: str | None, option: str) -> tuple[float, ...]:

@@ -56,7 +56,7 @@ def run_command(
     spikec run net.spikec data.npz:x -o out.npz --backend lava --limit 1
     """  # noqa: D301
     from spikec.compiler.program_file import load
-    from spikec.runtime.inputs import first_images, open_inputs
+    from spikec.runtime.inputs import first_images, inputs_for
     from spikec.runtime.session import Session, backend_named
 
     at_least_one(limit, "--limit")
@@ -67,8 +67,7 @@ def run_command(
     else:
         chosen = backend if threads is None else backend_named(backend, threads)
     session = Session(loaded, chosen)
-    layout = loaded.preprocessing.layout if loaded.preprocessing else ""
-    source = first_images(open_inputs(inputs, layout, array), limit)
+    source = first_images(inputs_for(loaded, inputs, array), limit)
     check_writable(output)
     with errors_in(inputs, array), progress_bars("images") as bars:
         bars.start("run")

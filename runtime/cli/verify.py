@@ -7,9 +7,7 @@ from typing import Annotated
 import typer
 
 from spikec.backends.base import Backend
-from spikec.compiler.arrays import Array
 from spikec.compiler.errors import OptionError
-from spikec.compiler.program import Program
 from spikec.runtime.cli.console import (
     Bars,
     print_json,
@@ -24,7 +22,7 @@ from spikec.runtime.cli.options import (
     GranularityName,
     ProgramFile,
     at_least_one,
-    errors_in,
+    payloads_of,
 )
 from spikec.runtime.verify import BackendAgreement, Difference, LayerAgreement, Verification
 
@@ -60,7 +58,7 @@ def verify_command(
     loaded = load(program)
     with progress_bars("steps") as bars:
         backends = _backends(against, granularity, bars)
-        result = verify(loaded, _inputs(loaded, inputs, samples, seed), backends, _announce)
+        result = verify(loaded, payloads_of(loaded, inputs, samples, seed), backends, _announce)
     if as_json:
         print_json(result.to_dict())
     else:
@@ -91,19 +89,6 @@ def _backends(against: str, granularity: str | None, bars: Bars) -> list[Backend
     elif granularity is not None:
         raise OptionError("--granularity is about Lava", hint="leave it out, or --against lava")
     return found
-
-
-def _inputs(program: Program, spec: str | None, samples: int, seed: int) -> Array:
-    from spikec.runtime.encode import model_inputs, quantise
-    from spikec.runtime.inputs import first_images, open_inputs
-    from spikec.runtime.verify import random_inputs
-
-    if spec is None:
-        return random_inputs(program, samples, seed)
-    layout = program.preprocessing.layout if program.preprocessing else ""
-    source = first_images(open_inputs(spec, layout), samples)
-    with errors_in(spec):
-        return quantise(program, model_inputs(program, source[: len(source)]))
 
 
 def _print(result: Verification) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from equal_runs import assert_equal, names, piece
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_programs import Case, ample_cases, cases
 
@@ -23,12 +24,7 @@ from spikec.compiler.errors import OptionError
 from spikec.compiler.populations import AdaFire, MaxPool, Readout
 
 FULL = os.environ.get("SPIKEC_FULL") == "1"
-thorough = settings(
-    max_examples=500 if FULL else 25,
-    deadline=None,
-    derandomize=not FULL,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+thorough = examples(500 if FULL else 25, fresh=FULL)
 most_thorough = settings(thorough, max_examples=2000 if FULL else 40)
 
 

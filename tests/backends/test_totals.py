@@ -1,19 +1,15 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from random_programs import Case, cases
 
 from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator import SimulatorBackend
 
 
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@examples(15)
 @given(cases())
 def test_totals_are_the_sums_of_a_run_on_every_backend(case: Case) -> None:
     program, inputs = case.program, case.inputs

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from random_programs import Case, cases
 from tiny_programs import CONNECTIONS, POPULATIONS, tiny_program, with_connection, with_population
 
@@ -15,12 +16,7 @@ from spikec.compiler.connections import Connection, Conv, ConvTranspose, Dense, 
 from spikec.compiler.errors import BoundError
 from spikec.compiler.populations import Fire, Shape
 
-quick = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+quick = examples(60)
 
 
 def matrix(connection: Connection, shape: Shape) -> tuple[np.ndarray, Shape]:

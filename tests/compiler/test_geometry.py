@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from random_programs import Case, Growing, cases
 
@@ -24,12 +25,7 @@ from spikec.compiler.errors import ProgramError
 from spikec.compiler.geometry import connection_shape, factor_shape, fan_out
 from spikec.compiler.populations import Shape
 
-quick = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+quick = examples(60)
 
 
 @quick

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,6 +136,13 @@ def _synops(payloads: Array, weights: Array) -> ConnectionCounts:
 @pytest.fixture
 def program() -> Program:
     return dense_program()
+
+
+@pytest.fixture
+def net(tmp_path: Path, program: Program) -> Path:
+    file = tmp_path / "net.spikec"
+    program.save(file)
+    return file
 
 
 @pytest.fixture

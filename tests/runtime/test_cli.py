@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import spikec
 from PIL import Image
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.errors import CompileError, UnsupportedOpError, Where
@@ -18,15 +19,10 @@ from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
 from spikec.runtime import compile as compiling
 from spikec.runtime import session as sessions
-from spikec.runtime.cli.application import app
 from spikec.runtime.cli.options import numbers, one_or_two, preprocessing
 from spikec.runtime.inspection import program_dict
 
 COMMANDS = ("check", "compile", "run", "eval", "inspect")
-
-
-def spikec(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def fails(result: Result, code: int, *words: str) -> None:
@@ -38,13 +34,6 @@ def fails(result: Result, code: int, *words: str) -> None:
     assert "Traceback" not in result.stderr
     for word in words:
         assert word in result.stderr
-
-
-@pytest.fixture
-def net(tmp_path: Path, program: Program) -> Path:
-    file = tmp_path / "net.spikec"
-    program.save(file)
-    return file
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import spikec
 from tiny_programs import tiny_program, with_population
-from typer.testing import CliRunner, Result
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.exit_rule import NEVER, ExitRule, ExitScore
 from spikec.compiler.program import Program
 from spikec.runtime import compile as compiling
-from spikec.runtime.cli.application import app
 
 RULE = ExitRule(ExitScore.MARGIN, (50, NEVER, 1000))
 PROGRAM = tiny_program(exit_rule=RULE)
@@ -22,10 +21,6 @@ FACTS = {
     "lost_images": 1, "loss_bound_95": 1.572, "proven": False, "mean_timesteps": 2.5,
     "histogram": [150, 0, 0, 150],
 }  # fmt: skip
-
-
-def spikec(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

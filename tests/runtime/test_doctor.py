@@ -7,20 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import spikec
 from lava_environment import lava_python
 from lava_interpreters import NO_LAVA, SHIM, answer, base, script
-from typer.testing import CliRunner, Result
 
 from spikec.backends.folders import CACHE_DIR
 from spikec.backends.lava.environment import LAVA_PYTHON, Candidate
 from spikec.runtime import doctor
-from spikec.runtime.cli.application import app
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Lava runs on Linux only")
-
-
-def spikec(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(autouse=True)

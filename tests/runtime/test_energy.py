@@ -9,12 +9,13 @@ import pytest
 
 from spikec.compiler.connections import Connection, Conv, Gather, Identity, SumPool
 from spikec.compiler.errors import InputError
+from spikec.compiler.macs import connection_macs
 from spikec.compiler.populations import AdaFire, Fire, Input, MaxPool, Readout
 from spikec.compiler.program import Program
 from spikec.runtime.cost_tables import TABLES, load_cost_table
 from spikec.runtime.counts import LayerCounts
 from spikec.runtime.energy import EnergyProfile, energy_profiles
-from spikec.runtime.operations import activation_bits, connection_macs
+from spikec.runtime.operations import activation_bits
 from spikec.runtime.report import energy_dict
 from spikec.runtime.tables import estimate_header, estimate_rows, left_out, term_rows
 

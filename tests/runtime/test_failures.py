@@ -12,19 +12,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from commands import spikec
 from onnx import TensorProto, helper, numpy_helper
-from typer.testing import CliRunner, Result
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.errors import CalibrationError, OutputFileError
-from spikec.compiler.program import Program
-from spikec.runtime.cli.application import app
 from spikec.runtime.compile import compile_model
 from spikec.runtime.output import check_writable, written_beside
-
-
-def spikec(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def dense_model(path: Path, *ops: str) -> Path:
@@ -47,13 +41,6 @@ def dense_model(path: Path, *ops: str) -> Path:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     return dense_model(tmp_path / "net.onnx", "MatMul", "Relu")
-
-
-@pytest.fixture
-def net(tmp_path: Path, program: Program) -> Path:
-    file = tmp_path / "net.spikec"
-    program.save(file)
-    return file
 
 
 def saved(path: Path, array: Array) -> Path:

@@ -8,19 +8,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from commands import spikec
 from onnx_models import small_cnn
-from typer.testing import CliRunner, Result
 
 from spikec.compiler.errors import CalibrationError, OptionError
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.program_file import load
 from spikec.compiler.search_options import SearchOptions
-from spikec.runtime.cli.application import app
 from spikec.runtime.compile import compile_model
-
-
-def spikec(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def images(count: int = 48) -> np.ndarray:

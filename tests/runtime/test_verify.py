@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import spikec
 from lava_environment import lava_python
 from lava_interpreters import SHIM, script
 from tiny_programs import INPUT, POPULATIONS, tiny_program
-from typer.testing import CliRunner, Result
 
 from spikec.backends.base import BackendRun, Progress
 from spikec.backends.lava import backend as lava_module
@@ -24,7 +24,6 @@ from spikec.compiler.errors import InputError, OptionError
 from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program
 from spikec.runtime import session
-from spikec.runtime.cli.application import app
 from spikec.runtime.session import backend_named
 from spikec.runtime.verify import Difference, random_inputs, verify
 
@@ -129,10 +128,6 @@ def test_random_inputs_cover_the_range_and_follow_the_seed() -> None:
     assert not np.array_equal(many, random_inputs(PROGRAM, 500, seed=1))
     frames = (replace(INPUT, coding=Coding.FRAMES), *POPULATIONS[1:])
     assert random_inputs(tiny_program(populations=frames), 2).shape == (2, 4, 1, 4, 4)
-
-
-def spikec(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

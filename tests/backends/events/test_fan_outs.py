@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from random_factors import RandomFactors
 
@@ -43,12 +44,7 @@ def spread(field: Field, connections: tuple[Connection, ...]) -> np.ndarray:
     return pixels[:, : field.channels]
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@examples(60)
 @given(
     st.data(), st.sampled_from([(5,), (2, 9), (3, 5, 4), (9, 4, 1), (2, 8, 8), (1, 16), (17, 4, 4)])
 )

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from random_factors import RandomFactors
 
@@ -33,12 +34,7 @@ from spikec.compiler.connections import (
 from spikec.compiler.geometry import factor_shape, shapes_along
 from spikec.compiler.populations import Shape
 
-quick = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+quick = examples(150)
 SHAPES = st.sampled_from([(5,), (3, 9), (2, 5, 7), (6, 4, 4), (1, 8, 3), (12, 1, 1), (4, 1, 6)])
 Walked = np.ndarray
 

@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from equal_runs import names
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from random_programs import Case, ample_cases
 
 from spikec.backends.simulator.events.driver import PHASES
@@ -117,12 +118,7 @@ UNUSED = {
 """What a kernel names and does not read: unit weights, no lists, no payloads."""
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@examples(60)
 @given(ample_cases())
 def test_every_kernel_gets_all_that_it_reads(case: Case) -> None:
     building = Building(case.program, host_machine(), names(case.program), True)

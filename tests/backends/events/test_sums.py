@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import sources
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from random_programs import Case, cases
 from sources import Source
 
@@ -325,12 +326,7 @@ def matrix(connection: Connection, shape: Shape) -> np.ndarray:
     return columns.T.reshape(-1, shape[0], size // shape[0])
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@examples(60)
 @given(cases())
 def test_no_payloads_take_sums_of_16_bits_beyond_them(case: Case) -> None:
     program, ranges = case.program, payload_ranges(case.program)

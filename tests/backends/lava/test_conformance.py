@@ -6,7 +6,8 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from lava_programs import every_rule
 from lava_runs import Task, assert_same, golden, run_in_lava
@@ -20,16 +21,6 @@ PACKED = 7
 """Programs per worker: starting one takes seconds."""
 
 
-def some_cases(examples: int) -> settings:
-    """The same examples at every run, none of them made simpler: a run is expensive."""
-    return settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=not FULL,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
-
-
 def check(drawn: list[Case], processes: str) -> None:
     """Each case as a process per layer, and as one process."""
     tasks = [
@@ -41,20 +32,20 @@ def check(drawn: list[Case], processes: str) -> None:
         assert_same(results, golden(task), task)
 
 
-@some_cases(3)
+@examples(3, fresh=FULL)
 @given(st.lists(cases(), min_size=PACKED, max_size=PACKED))
 def test_every_population_of_a_random_program_equals_the_reference(drawn: list[Case]) -> None:
     check(drawn, "own")
 
 
 @pytest.mark.slow
-@some_cases(30)
+@examples(30, fresh=FULL)
 @given(st.lists(st.one_of(cases(), ample_cases()), min_size=PACKED, max_size=PACKED))
 def test_hundreds_of_random_programs_equal_the_reference(drawn: list[Case]) -> None:
     check(drawn, "own")
 
 
-@some_cases(1 if not FULL else 12)
+@examples(1 if not FULL else 12, fresh=FULL)
 @given(st.lists(cases(), min_size=PACKED, max_size=PACKED))
 def test_random_programs_on_stock_processes_equal_the_reference(drawn: list[Case]) -> None:
     check(drawn, "stock")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import spikec
 from lava_environment import lava_python
 from lava_programs import every_rule
 from tiny_programs import tiny_program
-from typer.testing import CliRunner
 
 from spikec.backends.lava.export import export
 from spikec.backends.lava.lowering import Processes
@@ -23,7 +23,6 @@ from spikec.compiler.errors import InputError, OutputFileError
 from spikec.compiler.populations import Coding
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
-from spikec.runtime.cli.application import app
 from spikec.runtime.compile import compile_model
 from spikec.runtime.encode import decode, model_inputs, quantise
 from spikec.runtime.verify import random_inputs
@@ -179,9 +178,8 @@ def test_the_command_exports_the_first_inputs_of_a_file(tmp_path: Path) -> None:
     tiny_program().save(tmp_path / "net.spikec")
     np.save(tmp_path / "images.npy", np.full((5, 1, 4, 4), 3.2, np.float32))
     folder = tmp_path / "out"
-    arguments = ["export", "lava", str(tmp_path / "net.spikec"), str(folder), "--json"]
-    inputs = ["--inputs", str(tmp_path / "images.npy"), "--samples", "3"]
-    done = CliRunner().invoke(app, [*arguments, *inputs])
+    inputs = ("--inputs", tmp_path / "images.npy", "--samples", 3)
+    done = spikec("export", "lava", tmp_path / "net.spikec", folder, "--json", *inputs)
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["inputs"] == 3
     np.testing.assert_array_equal(np.load(folder / "inputs.npy"), np.full((3, 1, 4, 4), 3))
@@ -191,8 +189,7 @@ def test_the_command_exports_the_first_inputs_of_a_file(tmp_path: Path) -> None:
 def test_the_command_refuses_a_full_folder_before_it_computes(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
-    absent = str(tmp_path / "absent.spikec")
-    done = CliRunner().invoke(app, ["export", "lava", absent, str(tmp_path / "full")])
+    done = spikec("export", "lava", tmp_path / "absent.spikec", tmp_path / "full")
     assert done.exit_code == 1
     assert "not empty" in done.stderr
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import lava_faulty
 import numpy as np
 import pytest
 from lava_environment import lava_python
+from lava_traces import processes_with, wait_for
 from tiny_programs import tiny_program
 
 from spikec.backends.lava.backend import WORKER
@@ -77,23 +77,15 @@ class Run:
 
 def leaders(temporary: Path) -> list[int]:
     """Leaders of groups that work on a job in a folder."""
-    found = []
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            arguments = Path("/proc", entry, "cmdline").read_text().split("\0")
-            leads = os.getpgid(int(entry)) == int(entry)
-        except OSError:
-            continue
-        if leads and any(word.startswith(str(temporary)) for word in arguments):
-            found.append(int(entry))
-    return found
+    return [process for process in processes_with(str(temporary)) if leads(process)]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+def leads(process: int) -> bool:
+    """Whether a process leads its group; it may have ended since it was seen."""
+    try:
+        return os.getpgid(process) == process
+    except OSError:
+        return False
 
 
 @pytest.fixture

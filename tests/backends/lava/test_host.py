@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import lava_worker
 import pytest
+from lava_traces import processes_with, wait_for
 
 from spikec.backends.lava import processes
 from spikec.backends.lava.errors import LavaRunError
@@ -56,26 +57,6 @@ class Traces:
         if self.segment:
             assert not (SHARED_MEMORY / self.segment).exists()
         assert processes_with(str(self.temporary)) == []
-
-
-def processes_with(argument: str) -> list[int]:
-    """Processes that run with an argument that starts so."""
-    found = []
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            arguments = Path("/proc", entry, "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if any(each.startswith(argument.encode()) for each in arguments):
-            found.append(int(entry))
-    return found
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -66,3 +66,20 @@ def test_a_layer_is_left_alone_once_a_trial_is_bad_enough(branches: tuple[Graph,
     sweep = Sweep(study.rebias(graph), study.bench, varied)
     trials = sweep.run(dict.fromkeys(LAYERS, CHOICES), lambda done, total: None, lambda trial: True)
     assert all(tuple(found) == CHOICES[:1] for found in trials.values())
+
+
+def test_trials_aim_at_the_network_that_is_varied_and_not_at_its_teacher() -> None:
+    graph, study = quantized(two_branches(1.0), OPTIONS, images=24)
+    graph = study.rebias(graph)
+
+    def losses() -> list[np.ndarray]:
+        sweep = Sweep(graph, study.bench, varied)
+        trials = sweep.run(dict.fromkeys(LAYERS, CHOICES), lambda done, total: None)
+        return [trial.losses for found in trials.values() for trial in found.values()]
+
+    before = losses()
+    teacher = graph.mapped(
+        lambda node: node.updated(params={slot: 0.5 * p for slot, p in node.params.items()})
+    )
+    study.bench.calibration = study.bench.calibration.taught_by(teacher)
+    np.testing.assert_array_equal(losses(), before)

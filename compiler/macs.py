@@ -1,0 +1,23 @@
+"""Multiply-accumulates of the dense network that a program stands for."""
+
+from __future__ import annotations
+
+from spikec.compiler.connections import Connection, Conv, ConvTranspose, Dense
+from spikec.compiler.geometry import fan_out, shapes_along
+from spikec.compiler.program import Program
+
+
+def connection_macs(program: Program, connection: Connection) -> int:
+    """Multiply-accumulates of a connection in the dense network, per image.
+
+    Each weighted factor counts Σ fan-out over its own input, with real borders, strides and
+    groups, weights of zero included. Sums of windows and residual additions are additions and
+    count as none. Factor by factor: a pool in front of a convolution does not multiply its work,
+    as it would if paths through both were counted.
+    """
+    shapes = shapes_along(connection, program.population(connection.source).shape)
+    return sum(
+        int(fan_out(Connection(connection.source, connection.sink, (factor,)), shape).sum())
+        for factor, shape in zip(connection.factors, shapes, strict=False)
+        if isinstance(factor, Dense | Conv | ConvTranspose)
+    )
