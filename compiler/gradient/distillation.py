@@ -4,39 +4,46 @@ The network itself is the teacher and needs no labels. What is lowered on the ca
 
     KL(teacher ‖ student) of the class scores, where they are ones
     + ‖y − y_student‖²/‖y‖² at the output
-    + a tenth of the mean of ‖a − a_student‖²/‖a‖² over all populations
+    + twenty times the mean of ‖a − a_student‖²/‖a‖² over all populations
 
-by Adam with a cosine schedule (Kingma and Ba, ICLR 2015; Loshchilov and Hutter, ICLR 2017). Steps
-are relative to the size of what they change, so no scale of the input matters. One image in eight
-is held back and judges; the best parameters are kept, the old ones if none are better.
+by Adam with a cosine schedule (Kingma and Ba, ICLR 2015; Loshchilov and Hutter, ICLR 2017). The
+parameters are averaged on the way (Polyak and Juditsky, 1992), for at few levels every step throws
+some activations to another level. One image in eight is held back and judges; the best average is
+kept, the old parameters if none is better.
 Source: paper 1 (ICML 2021), section 4.4, for weights by straight-through gradients; the whole
-network at once, the distance and the judge are ours.
+network at once, its steps, the distance and the judge are ours.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spikec.compiler.arrays import Float32
+from spikec.compiler.gradient.adam import Adam
+from spikec.compiler.gradient.batches import UNCHANGED, Variation, batches
+from spikec.compiler.gradient.crew import Crew, working
 from spikec.compiler.gradient.parameters import Parameters
+from spikec.compiler.gradient.spiking import rounded
 from spikec.compiler.gradient.student import Student
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
 _HELD_BACK = 8
 """One in so many images judges."""
-_FEATURES = 0.1
-"""Weight of the activations' error."""
+_FEATURES = 20.0
+"""Weight of the activations' error: they are many, and tell more of few images than the output."""
 _JUDGEMENTS = 20
 """How often the held-back images are asked."""
-_BETAS = (0.9, 0.99)
-_RATES = {"weight": 2e-4, "bias": 2e-4, "threshold": 2e-4}
-"""First step of each kind, relative to the root mean square of a channel's weights or a layer's
-biases; of thresholds the logarithm moves. Five times as large steps leave unseen images worse."""
+_MEMORY = 0.98
+"""What an average keeps of itself at each step."""
+_WARM_UP = 20
+"""Steps until they have their full size."""
+_STILL = 0.5
+"""Part of the steps behind which they become smaller."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +53,10 @@ class Lesson:
     Attributes:
         steps: Of the optimiser.
         batch: Images per step.
+        part: Images that one thread takes at once.
+        threads: Most threads at work.
         scores: Whether the output holds class scores.
-        shift: Images are moved by up to so many pixels; 0 leaves them where they are.
-        flip: Whether images are mirrored left to right.
+        variation: How images may be changed.
         pace: Factor on every step.
         seed: Of every random choice.
     """
@@ -56,8 +64,9 @@ class Lesson:
     steps: int
     batch: int
     scores: bool
-    shift: int = 0
-    flip: bool = False
+    part: int = 8
+    threads: int = 1
+    variation: Variation = UNCHANGED
     pace: float = 1.0
     seed: int = 0
 
@@ -97,47 +106,76 @@ def distilled(
     held = max(1, len(images) // _HELD_BACK)
     judges, pupils = every[:held], every[held:] if len(images) > 1 else every
     random = torch.Generator().manual_seed(lesson.seed)
-    now = {key: value.clone().requires_grad_() for key, value in student.parameters.items()}
-    optimiser = _Adam(now)
-    best, before = student.parameters, judged(student, student.parameters, judges, lesson)
-    lowest = before
-    batches = _batches(pupils, lesson, random)
-    for step in range(lesson.steps):
-        progress(step, lesson.steps)
-        loss = _loss(student, now, next(batches), lesson)
-        gradients = torch.autograd.grad(loss, list(now.values()))
-        slower = 0.5 * (1 + math.cos(math.pi * step / lesson.steps))
-        optimiser.step(gradients, lesson.pace * slower)
-        if (step + 1) % max(1, lesson.steps // _JUDGEMENTS) == 0:
-            found = judged(student, now, judges, lesson)
-            if found < lowest:
-                lowest, best = found, {key: value.detach().clone() for key, value in now.items()}
+    varied = batches(pupils, lesson.batch, lesson.variation, random)
+    with working(lesson.threads) as crew:
+        school = _School(student, lesson, crew)
+        best, before = student.parameters, school.judged(student.parameters, judges)
+        lowest = before
+        for step in range(lesson.steps):
+            progress(step, lesson.steps)
+            school.learn(next(varied), _pace(step, lesson))
+            if (step + 1) % max(1, lesson.steps // _JUDGEMENTS) == 0:
+                found = school.judged(school.average, judges)
+                if found < lowest:
+                    lowest, best = found, {key: v.clone() for key, v in school.average.items()}
     progress(lesson.steps, lesson.steps)
     return Learnt(best, before, lowest)
 
 
-def judged(student: Student, parameters: Parameters, images: Tensor, lesson: Lesson) -> float:
-    """Mean distance of the outputs per image."""
-    import torch
-
-    total = 0.0
-    with torch.no_grad():
-        for batch in images.split(lesson.batch):
-            taught = student.exact(student.parameters, batch)[student.output]
-            learnt = student.rounded(parameters, batch)[student.output]
-            total += float(_distance(taught, learnt, scores=lesson.scores)) * len(batch)
-    return total / len(images)
+def _pace(step: int, lesson: Lesson) -> float:
+    """A rise, a plain, and half a cosine down to nothing."""
+    down = max(0.0, step / lesson.steps - _STILL) / (1 - _STILL)
+    return lesson.pace * min(1.0, (step + 1) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * down))
 
 
-def _loss(student: Student, parameters: Parameters, batch: Tensor, lesson: Lesson) -> Tensor:
-    import torch
+class _School:
+    """Parameters that learn, and their average."""
 
-    with torch.no_grad():
-        taught = student.exact(student.parameters, batch)
-    learnt = student.rounded(parameters, batch)
-    features = [_error(taught[name], learnt[name]) for name in student.populations]
-    distance = _distance(taught[student.output], learnt[student.output], scores=lesson.scores)
-    return distance + _FEATURES * torch.stack(features).mean()
+    def __init__(self, student: Student, lesson: Lesson, crew: Crew) -> None:
+        self._student, self._lesson, self._crew = student, lesson, crew
+        self._now = {key: v.clone().requires_grad_() for key, v in student.parameters.items()}
+        self._optimiser = Adam(self._now)
+        self.average = {key: v.clone() for key, v in student.parameters.items()}
+
+    def learn(self, batch: Tensor, pace: float) -> None:
+        """One step on a batch, whose parts are summed in order, whoever computes them."""
+        parts = self._crew(self._gradients, batch.split(self._lesson.part))
+        shares = [len(part) / len(batch) for part in batch.split(self._lesson.part)]
+        summed = [
+            sum((g * share for g, share in zip(of_one, shares, strict=True)), start=0 * of_one[0])
+            for of_one in zip(*parts, strict=True)
+        ]
+        self._optimiser.step(summed, pace)
+        for key, value in self._now.items():
+            self.average[key].lerp_(value.detach(), 1 - _MEMORY)
+
+    def judged(self, parameters: Parameters, images: Tensor) -> float:
+        """Mean distance of the outputs per image."""
+        parts = images.split(self._lesson.part)
+        found = self._crew(lambda part: self._distance(parameters, part), parts)
+        return sum(d * len(p) for d, p in zip(found, parts, strict=True)) / len(images)
+
+    def _gradients(self, part: Tensor) -> tuple[Tensor, ...]:
+        import torch
+
+        with torch.no_grad():
+            taught = self._student.exact(self._student.parameters, part)
+        learnt = rounded(self._student, self._now, part)
+        features = [_error(taught[name], learnt[name]) for name in self._student.populations]
+        output = self._student.output
+        distance = _distance(taught[output], learnt[output], scores=self._lesson.scores)
+        loss = distance + _FEATURES * torch.stack(features).mean()
+        found: tuple[Tensor, ...] = torch.autograd.grad(loss, list(self._now.values()))
+        return found
+
+    def _distance(self, parameters: Parameters, part: Tensor) -> float:
+        import torch
+
+        student, output = self._student, self._student.output
+        with torch.no_grad():
+            taught = student.exact(student.parameters, part)[output]
+            learnt = rounded(student, parameters, part)[output]
+            return float(_distance(taught, learnt, scores=self._lesson.scores))
 
 
 def _distance(taught: Tensor, learnt: Tensor, *, scores: bool) -> Tensor:
@@ -158,73 +196,3 @@ def _distance(taught: Tensor, learnt: Tensor, *, scores: bool) -> Tensor:
 def _error(taught: Tensor, learnt: Tensor) -> Tensor:
     """Squared error relative to the teacher's mean square."""
     return (taught - learnt).square().mean() / taught.square().mean().clamp(min=1e-30)
-
-
-def _batches(images: Tensor, lesson: Lesson, random: Generator) -> Iterator[Tensor]:
-    """Random images for ever, each as often as any other, moved and mirrored at random."""
-    import torch
-
-    while True:
-        for chosen in torch.randperm(len(images), generator=random).split(lesson.batch):
-            if len(chosen) == min(lesson.batch, len(images)):
-                yield _moved(images[chosen], lesson, random)
-
-
-def _moved(batch: Tensor, lesson: Lesson, random: Generator) -> Tensor:
-    import torch
-
-    shift = lesson.shift
-    if lesson.flip:
-        mirrored = torch.rand(len(batch), generator=random) < 0.5
-        batch = torch.where(mirrored.reshape(-1, 1, 1, 1), batch.flip(-1), batch)
-    if shift:
-        height, width = batch.shape[2:]
-        padded = torch.nn.functional.pad(batch, (shift,) * 4, mode="reflect")
-        corners = torch.randint(2 * shift + 1, (len(batch), 2), generator=random).tolist()
-        parts = [
-            image[:, y : y + height, x : x + width]
-            for image, (y, x) in zip(padded, corners, strict=True)
-        ]
-        batch = torch.stack(parts)
-    return batch
-
-
-class _Adam:
-    """Adam whose steps are relative to the size of each channel; changes tensors in place."""
-
-    def __init__(self, parameters: Parameters) -> None:
-        import torch
-
-        self._tensors = list(parameters.values())
-        self._rates = [_rate(kind, value) for (_, kind), value in parameters.items()]
-        self._first = [torch.zeros_like(value) for value in self._tensors]
-        self._second = [torch.zeros_like(value) for value in self._tensors]
-        self._steps = 0
-
-    def step(self, gradients: tuple[Tensor, ...], factor: float) -> None:
-        """One step, its size times a factor."""
-        import torch
-
-        self._steps += 1
-        slow, fast = (1 - beta**self._steps for beta in _BETAS)
-        with torch.no_grad():
-            for tensor, rate, gradient, first, second in zip(
-                self._tensors, self._rates, gradients, self._first, self._second, strict=True
-            ):
-                first.lerp_(gradient, 1 - _BETAS[0])
-                second.lerp_(gradient.square(), 1 - _BETAS[1])
-                tensor -= factor * rate * (first / slow) / ((second / fast).sqrt() + 1e-12)
-
-
-def _rate(kind: str, tensor: Tensor) -> Tensor:
-    if kind == "threshold":
-        import torch
-
-        return torch.tensor(_RATES[kind])
-    value = tensor.detach()
-    own = (
-        value.square().mean().sqrt()
-        if kind == "bias"
-        else (value.square().mean(dim=tuple(range(1, value.dim())), keepdim=True).sqrt())
-    )
-    return _RATES[kind] * own

@@ -1,8 +1,6 @@
-"""Rounding that gradients pass straight through: rates, inputs and weights as a program has them.
+"""Rounding that gradients pass straight through: inputs and weights as a program has them.
 
-Backwards, round(x) counts as x (the straight-through estimator; Bengio, Léonard, Courville 2013),
-which gives a threshold the gradient of Esser et al. (ICLR 2020): the rounding error where the rate
-is inside its range, the limit where it is clipped.
+Backwards, round(x) counts as x (the straight-through estimator; Bengio, Léonard, Courville 2013).
 """
 
 from __future__ import annotations
@@ -21,18 +19,6 @@ if TYPE_CHECKING:
 def straight(exact: Tensor, rounded: Tensor) -> Tensor:
     """The second forwards, the first backwards."""
     return exact + (rounded - exact).detach()
-
-
-def rates(drive: Tensor, step: Tensor, limits: tuple[int, int], counts: Tensor) -> Tensor:
-    """The time means of what has been fired; backwards they count as the clipped drive.
-
-    Args:
-        drive: Mean current in units of the activation, (N, C, …).
-        step: θ/T, the distance of two levels, broadcastable to the drive.
-        limits: Fewest and most spikes over all steps.
-        counts: What was fired, (N, C, …).
-    """
-    return straight((drive / step).clamp(*limits), counts) * step
 
 
 def encoded(image: Tensor, scale: Tensor, limit: int) -> Tensor:

@@ -13,7 +13,6 @@ from spikec.compiler.fixed_point import largest
 from spikec.compiler.gradient.operators import WEIGHTED, Operation, operation
 from spikec.compiler.gradient.parameters import Parameters, constants_of
 from spikec.compiler.gradient.rounding import GridRounding, encoded
-from spikec.compiler.gradient.spiking import Rounded
 from spikec.compiler.gradient.weight_grids import counter_readers, weight_grids
 from spikec.compiler.ir import INPUT, Graph, Node
 from spikec.compiler.options import CompileOptions
@@ -28,6 +27,7 @@ class Student:
 
     Attributes:
         parameters: As they start: those of the graph.
+        nodes: What the output depends on, in topological order.
         output: Name of the node in front of the host's operators.
         populations: Names of the nodes whose activations are compared, the output's among them.
     """
@@ -48,17 +48,17 @@ class Student:
         """
         self._graph, self._options = graph, options
         self.output = read_out_node(graph).name
-        self._nodes = tuple(_before(graph, self.output))
+        self.nodes = tuple(_before(graph, self.output))
         self._operations = {
-            node.name: _operation(graph, node) for node in self._nodes if node.op != INPUT
+            node.name: _operation(graph, node) for node in self.nodes if node.op != INPUT
         }
         self._roundings = tuple(map(GridRounding, weight_grids(graph, options)))
         self._counters = counter_readers(graph)
         self._shifts = shifts or {}
-        self.parameters = _parameters(self._nodes)
+        self.parameters = _parameters(self.nodes)
         self.populations = tuple(
             node.name
-            for node in self._nodes
+            for node in self.nodes
             if node.neuron is not None and node.neuron.kind in ("adafire", "readout")
         )
 
@@ -66,16 +66,6 @@ class Student:
         """Activations of all populations without any rounding: the network itself."""
         weights = {name: value for (name, kind), value in parameters.items() if kind == "weight"}
         return self._run(weights, parameters, images)
-
-    def rounded(self, parameters: Parameters, images: Tensor) -> dict[str, Tensor]:
-        """Time means of all populations, every step fired as a program fires it.
-
-        Backwards they count as the clipped mean currents.
-        """
-        run = Rounded(self, parameters, images)
-        for node in self._nodes:
-            run.visit(node)
-        return {name: run.means[name] for name in self.populations}
 
     def weights(self, parameters: Parameters) -> dict[str, Tensor]:
         """All weights on the grids of the integers that are made of them."""
@@ -126,7 +116,7 @@ class Student:
 
         thresholds = self.thresholds(parameters)
         scales: dict[str, Tensor] = {}
-        for node in self._nodes:
+        for node in self.nodes:
             if node.neuron is None:
                 continue
             if node.neuron.kind == "input":
@@ -151,7 +141,7 @@ class Student:
         self, weights: Mapping[str, Tensor], parameters: Parameters, images: Tensor
     ) -> dict[str, Tensor]:
         values: dict[str, Tensor] = {}
-        for node in self._nodes:
+        for node in self.nodes:
             values[node.name] = (
                 images if node.op == INPUT else self._value(node, values, weights, parameters)
             )

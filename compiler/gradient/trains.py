@@ -2,7 +2,7 @@
 
 A population that fires before its last step can send what it would later want back, or receive too
 late what it can no longer send. Its time mean is then not the transfer function of its mean
-current. The steps are run one by one, without gradients.
+current. The steps are run one by one, forwards and back.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from spikec.compiler.arrays import Float64
 from spikec.compiler.gradient.operators import Operation
+from spikec.compiler.gradient.steps import Range, payloads
 from spikec.compiler.ir import Neuron
 from spikec.compiler.populations import Fire
 
@@ -57,36 +58,30 @@ class Firing:
         return (-most if self.fire is Fire.SIGNED else 0), most
 
 
-def fired(current: Tensor, firing: Firing) -> tuple[Tensor, Tensor]:
-    """Payloads of each step, and their sum.
+def fired(current: Tensor, firing: Firing) -> Tensor:
+    """Payloads of each step, as a program fires them.
+
+    Backwards a payload counts as the membrane potential above one half where it is inside the
+    payload's range, and what a step does not send stays for later ones: charge that is sent at
+    no step has no gradient. (Surrogate gradients, Neftci, Mostafa, Zenke, 2019; a window as wide
+    as a threshold.)
 
     Args:
         current: In thresholds, (T, N, C, …), or (1, N, C, …) if it never changes.
         firing: The rule.
 
     Returns:
-        Floats: payloads, (T, N, C, …), of a window (1, N, C, …), their mean; and totals, (N, C, …).
+        Floats, (T, N, C, …); of a window (1, N, C, …), their mean.
     """
-    import torch
-
-    low, high = firing.range
     if firing.windowed or firing.timesteps == 1:
-        drive = current.sum(0) * (firing.timesteps / len(current))
-        total = (drive + 0.5).floor().clamp(low, high)
-        return (total / firing.timesteps)[None], total
-    smallest = 0 if firing.fire is Fire.PLAIN else -firing.phi
-    potential = (0.5 - firing.delay).expand_as(current[0]).clone()
-    back = firing.delay / firing.timesteps
-    total, payloads = torch.zeros_like(potential), []
-    for arriving in current.expand(firing.timesteps, *current.shape[1:]):
-        potential += arriving + back
-        payload = potential.floor().clamp(smallest, firing.phi)
-        if firing.fire is Fire.RETRACT:
-            payload = torch.maximum(payload, -total)
-        potential -= payload
-        total += payload
-        payloads.append(payload)
-    return torch.stack(payloads), total
+        drive = current.sum(0, keepdim=True) * (firing.timesteps / len(current))
+        low, high = firing.range
+        exact = drive.clamp(low, high)
+        total = exact + ((drive + 0.5).floor().clamp(low, high) - exact).detach()
+        return total / firing.timesteps
+    arriving = current + firing.delay / firing.timesteps
+    limits = Range.of(firing.fire, firing.phi)
+    return payloads(arriving, 0.5 - firing.delay, firing.timesteps, limits)
 
 
 def stepwise(

@@ -5,7 +5,7 @@ calibration images, all layers at once; each population fires step by step as it
 delays and corrections that it has, and each weight is what its integer will be. Where images that
 are held back do not get better, nothing changes. What the graph computes in floats afterwards is
 no longer the network: it is what the spikes make the network of. Deterministic for a seed on one
-machine with one number of threads; needs torch.
+machine, with any number of threads; needs torch.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from spikec.compiler.arrays import Float64
 from spikec.compiler.calibration import Calibration
+from spikec.compiler.gradient.batches import Variation
 from spikec.compiler.gradient.distillation import Lesson, distilled
 from spikec.compiler.gradient.library import need_torch
 from spikec.compiler.gradient.operators import WEIGHTED
@@ -32,16 +33,19 @@ from spikec.compiler.regions import Region
 from spikec.compiler.tail import read_out_node, tail_nodes
 
 _BATCH = 32
+_PART = 8
+"""Images that one thread takes at once."""
 _STEPS = (100, 400)
-_MULTIPLICATIONS = 10**12
-"""Bound on the multiplications of all images forwards, a step of a train for a third of what it is
-with its gradients; it says how many steps are taken, between the fewest and the most: minutes on
-one core."""
+_MULTIPLICATIONS = 24 * 10**11
+"""Bound on the multiplications of all images forwards; it says how many steps are taken, between
+the fewest and the most: minutes on two cores."""
 _LEVELS = 30
 """With so many levels small steps serve unseen images best; with fewer, rounding moves activations
 by more, and steps have to be larger to follow."""
-_COPIES = 8
-"""Times that the activations of a batch are held: of teacher and student, forwards and back."""
+_STEEPNESS = 1.5
+"""Power of the levels by which steps become larger."""
+_COPIES = 5
+"""Times that the activations of a step are held: for the way back."""
 _SHIFT = 3
 """Pixels by which images are moved at most."""
 _SMALLEST_IMAGE = 16
@@ -97,19 +101,20 @@ def _shifts(graph: Graph, calibration: Calibration) -> dict[str, Float64]:
 
 
 def _lesson(graph: Graph, options: CompileOptions) -> Lesson:
+    runs = 1 + _steps_fired(graph, options)
     floats = sum(math.prod(node.known_shape()) for node in graph)
-    runs = _COPIES + 2 * _steps_fired(graph, options)
-    batch = max(1, min(_BATCH, options.memory_bytes // (4 * runs * floats)))
-    work = batch * _multiplications(graph) * (2 + _steps_fired(graph, options)) // 3
-    steps = _MULTIPLICATIONS // max(1, work)
+    fitting = options.memory_bytes // (4 * _COPIES * runs * floats)
+    part = max(1, min(_PART, fitting))
+    steps = _MULTIPLICATIONS // max(1, _BATCH * _multiplications(graph) * runs)
     images = _are_images(graph.input.known_shape())
     return Lesson(
         steps=max(_STEPS[0], min(_STEPS[1], steps)),
-        batch=batch,
+        batch=_BATCH,
+        part=part,
+        threads=max(1, fitting // part),
         scores=_has_scores(graph),
-        shift=_SHIFT if images else 0,
-        flip=images,
-        pace=max(1.0, _LEVELS / _levels(graph, options)),
+        variation=Variation(_SHIFT if images else 0, flip=images, mix=True),
+        pace=max(1.0, (_LEVELS / _levels(graph, options)) ** _STEEPNESS),
         seed=options.seed,
     )
 

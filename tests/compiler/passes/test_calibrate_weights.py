@@ -19,7 +19,7 @@ from spikec.compiler.frontend.load import load_graph
 from spikec.compiler.gradient.distillation import Lesson, distilled
 from spikec.compiler.gradient.library import REQUIREMENT, need_torch
 from spikec.compiler.gradient.operators import operation
-from spikec.compiler.gradient.rounding import rates
+from spikec.compiler.gradient.spiking import rounded
 from spikec.compiler.gradient.student import Student
 from spikec.compiler.ir import Graph, Node
 from spikec.compiler.options import CompileOptions
@@ -133,16 +133,6 @@ def test_the_network_in_torch_equals_onnxruntime(name: str) -> None:
         assert np.abs(found[population].numpy() - expected[population]).max() < 1e-4 * size
 
 
-def test_gradients_pass_inside_the_range_and_thresholds_learn_of_what_is_clipped() -> None:
-    drive = torch.tensor([[[-1.0, 0.4, 1.2, 9.0]]], requires_grad=True)
-    step = torch.tensor([0.5], requires_grad=True)
-    rates(drive, step, (0, 4), torch.tensor([[[0.0, 1, 2, 4]]])).sum().backward()
-    assert drive.grad is not None
-    assert drive.grad.tolist() == [[[0, 1, 1, 0]]]
-    # Each level's own error (1 − 0.8, 2 − 2.4), and the highest level where the rate is clipped.
-    assert float(step.grad) == pytest.approx(0.2 - 0.4 + 4)
-
-
 @pytest.mark.parametrize("name", GRAPHS)
 def test_weights_lie_where_their_integers_lie(name: str) -> None:
     graph = placed(GRAPHS[name]().graph())
@@ -166,7 +156,7 @@ def loss_on(graph: Graph, student: Student, parameters: Any, inputs: np.ndarray)
     batch = torch.from_numpy(inputs)
     with torch.no_grad():
         exact = student.exact(student.parameters, batch)[student.output]
-        found = student.rounded(parameters, batch)[student.output]
+        found = rounded(student, parameters, batch)[student.output]
     return float((exact - found).square().mean() / exact.square().mean())
 
 
@@ -175,7 +165,7 @@ def test_the_outputs_error_falls_on_unseen_inputs(name: str) -> None:
     graph = placed(GRAPHS[name]().graph())
     student = Student(graph, OPTIONS)
     shape = graph.input.known_shape()
-    lesson = Lesson(steps=100, batch=32, scores=False)
+    lesson = Lesson(steps=100, batch=32, scores=False, pace=20.0)
     learnt = distilled(student, images(*shape, count=512), lesson)
     assert learnt.after < learnt.before
     unseen = images(*shape, count=256, seed=9)
@@ -186,10 +176,23 @@ def test_the_outputs_error_falls_on_unseen_inputs(name: str) -> None:
 def test_a_lesson_that_does_not_help_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = placed(residual().graph())
     worse = {"weight": 10.0, "bias": 10.0, "threshold": 1.0}
-    monkeypatch.setattr("spikec.compiler.gradient.distillation._RATES", worse)
+    monkeypatch.setattr("spikec.compiler.gradient.adam._RATES", worse)
     calibration = Calibration(images(3, 6, 6), Ann())
     graph = quantize_weights(calibration, OPTIONS).apply(graph)
     assert calibrate_weights(calibration, OPTIONS).apply(graph) is graph
+
+
+def test_threads_change_nothing() -> None:
+    student = Student(placed(residual().graph()), OPTIONS)
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        lesson = Lesson(steps=3, batch=32, scores=True, threads=4, pace=20.0)
+        found.append(distilled(student, images(3, 6, 6), lesson))
+        assert torch.get_num_threads() == threads
+    one, two = found
+    assert (one.before, one.after) == (two.before, two.after)
+    assert all(torch.equal(one.parameters[key], two.parameters[key]) for key in one.parameters)
 
 
 def test_every_step_is_told() -> None:
@@ -205,7 +208,7 @@ def test_the_same_seed_gives_the_same_program_and_it_is_closer_to_the_network(
 ) -> None:
     monkeypatch.setattr("spikec.compiler.passes.calibrate_weights._STEPS", (200, 200))
     large = dict.fromkeys(("weight", "bias", "threshold"), 4e-4)  # few steps, random weights
-    monkeypatch.setattr("spikec.compiler.gradient.distillation._RATES", large)
+    monkeypatch.setattr("spikec.compiler.gradient.adam._RATES", large)
     loaded, inputs = load_graph(small_cnn()), images(2, 8, 8, count=512)
     digests, errors = [], []
     for calibration in ("gradient", "gradient", "none"):
