@@ -7,8 +7,10 @@ from typing import ClassVar
 
 from llvmlite import ir
 
-from spikec.backends.simulator.events.arena import ALIGNMENT
 from spikec.backends.simulator.events.emit import I32, I64, Code, symbol
+
+LINE = 64
+"""Bytes that come at a time."""
 
 READ, NEARBY, NUMBERS = 0, 2, 1
 """What LLVM is told: nothing will be written, the second level will do, and it is no code."""
@@ -33,6 +35,6 @@ class Fetch:
         prefetch = ir.Function(module, kind, "llvm.prefetch.p0")
         hints = I32(READ), I32(NEARBY), I32(NUMBERS)
         with code.loop(code.number("lines")) as line:
-            place = code.at(code.address("source"), code.builder.mul(line, I64(ALIGNMENT)))
+            place = code.at(code.address("source"), code.builder.mul(line, I64(LINE)))
             code.builder.call(prefetch, (code.builder.inttoptr(place, ir.PointerType()), *hints))
         code.finish()

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from spikec.backends.simulator.events.arena import ALIGNMENT
 from spikec.backends.simulator.events.blocks import Block, block_of
 from spikec.backends.simulator.events.calls import Call, Place
 from spikec.backends.simulator.events.current import Driven
 from spikec.backends.simulator.events.driver import PHASES
-from spikec.backends.simulator.events.fetch import Fetch
+from spikec.backends.simulator.events.fetch import LINE, Fetch
 from spikec.backends.simulator.events.fields import Field
 from spikec.backends.simulator.events.gathering import Gathering
 from spikec.backends.simulator.events.links import Link
@@ -199,7 +198,7 @@ class Sink:
 def fetch(weights: Array) -> Call:
     """Fetch a block of weights."""
     block = weights.strides[0]
-    return Call(Fetch(), {"source": Place(weights, block=block)}, {"lines": block // ALIGNMENT})
+    return Call(Fetch(), {"source": Place(weights, block=block)}, {"lines": block // LINE})
 
 
 def clear(place: Place, size: int) -> Call:
