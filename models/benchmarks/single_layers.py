@@ -53,7 +53,7 @@ class LayerShape:
     kernel: int
     groups: int = 1
     images: int = 2
-    timesteps: int = 16
+    timesteps: int = 32
 
     def factor(self, random: np.random.Generator) -> Factor:
         """With random weights."""

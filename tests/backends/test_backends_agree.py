@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator import SimulatorBackend
 from spikec.backends.simulator.backend import Engine
 from spikec.backends.simulator.events.engine import EventEngine
+from spikec.backends.simulator.events.kernels import kernel_library
 from spikec.backends.simulator.events.machine import Level, host_machine
 from spikec.backends.simulator.events.session import EventSession
 from spikec.compiler.errors import OptionError
@@ -36,6 +37,7 @@ class Choice:
     narrow: bool = True
     threads: int = 1
     memory: int = 2**30
+    cache: int | None = None  # bytes of the second level
 
     def engine(self) -> EventEngine:
         """The engine that has no other choice, kept with its kernels."""
@@ -44,7 +46,10 @@ class Choice:
 
 @functools.cache
 def _engine(choice: Choice) -> EventEngine:
-    return EventEngine(choice.threads, choice.memory, choice.level, narrow=choice.narrow)
+    engine = EventEngine(choice.threads, choice.memory, choice.level, narrow=choice.narrow)
+    if choice.cache is not None:
+        engine.library = kernel_library(replace(engine.library.machine, l2_bytes=choice.cache))
+    return engine
 
 
 def levels() -> list[Level | None]:
@@ -65,6 +70,7 @@ CHOICES = st.builds(
     st.sampled_from([True, True, False]),
     st.integers(1, 2),
     st.sampled_from([1, 2**16, 2**30]),
+    st.sampled_from([None, None, 2**8, 2**14]),
 )
 
 

@@ -44,7 +44,7 @@ class Operand:
 
 @dataclass(frozen=True)
 class Call:
-    """A kernel with its arguments, by name; those it does not have are left out."""
+    """A kernel with its arguments, by name; missing numbers are 0, as in a plan."""
 
     spec: Kernel
     operands: Mapping[str, Operand]
@@ -52,7 +52,8 @@ class Call:
 
     def arguments(self) -> NDArray[np.int64]:
         numbers = [n for name in self.spec.operands for n in self.operands[name].numbers()]
-        return np.array([*numbers, *(self.scalars[name] for name in self.spec.scalars)], np.int64)
+        scalars = [self.scalars.get(name, 0) for name in self.spec.scalars]
+        return np.array([*numbers, *scalars], np.int64)
 
     def run(self, machine: Machine, image: int = 0, block: int = 0, step: int = 0) -> None:
         arguments = self.arguments()

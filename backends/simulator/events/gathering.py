@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +30,7 @@ from spikec.backends.simulator.events.spike_places import (
     payloads_of,
 )
 from spikec.backends.simulator.events.spill import Spill
+from spikec.backends.simulator.events.stacks import Stack, stack_of
 from spikec.backends.simulator.events.sums import Part, Width
 from spikec.backends.simulator.events.tiles import Tile
 from spikec.compiler.arrays import Array
@@ -63,7 +63,7 @@ class Gathering:
         self.prepare: list[Call] = []
         self.constant: list[Call] = []
         self.step: list[Call] = []
-        self._plain: dict[tuple[str, tuple[int, int]], ListUse] = {}
+        self._plain: dict[tuple[str, tuple[int, int], Stack | None], ListUse] = {}
         self._weights: dict[tuple[int, bool], Array] = {}
         for part in parts:
             steady = part.width is Width.CONSTANT
@@ -71,6 +71,11 @@ class Gathering:
             goal.extend(self._channelwise(part) if part.link.channelwise else self._mixing(part))
             if part.spill:
                 self.step.append(self._spill(part))
+
+    @property
+    def weights(self) -> list[Array]:
+        """The weights of all links that mix channels, as kernels read them."""
+        return [*self._weights.values()]
 
     def _channelwise(self, part: Part) -> Iterator[Call]:
         link, tile = part.link, self.tiles[part.width]
@@ -102,8 +107,9 @@ class Gathering:
     def _mixing(self, part: Part) -> Iterator[Call]:
         link, tile, field = part.link, self.tiles[part.width], part.link.field
         masks, whole = channel_masks(link, part.channels, self.block.channels)
-        listed = self._list(part, masks, whole) if link.lists else None
-        for region in link.regions:
+        stack = self._stack(part)
+        listed = self._list(part, (masks, whole), stack) if link.lists else None
+        for region in [stack.region(tile.map_rows)] if stack else link.regions:
             if is_flat(part, region, self.block.vectors):
                 yield self._flat(part, region, masks)
                 continue
@@ -113,15 +119,18 @@ class Gathering:
                 self.block.vectors, self.block.lanes, part.width is not Width.NARROW,
                 min(field.padded, WORD), listed.entry if listed else 0, field.payload,
                 _shift(part), weights.shape[3], self._paired(part), self._dots(part),
-                region.columns.edges,
+                region.columns.edges, stack.span if stack else 0,
             )  # fmt: skip
-            places, numbers = self._events(part, region, listed)
+            places, numbers = self._events(part, region, listed, stack)
+            row = weights.strides[2] // stack.span if stack else 0
+            first = row * stack.before if stack else 0
             places |= {
                 "accumulators": self._reached(tile, region),
-                "weights": Place(weights, block=weights.strides[0]),
+                "weights": Place(weights, first, block=weights.strides[0]),
                 "mask": Place(masks, block=masks.strides[0] if len(masks) > 1 else 0),
             }
             numbers |= self._shape(region, tile)
+            numbers["weights_row"] = -row
             numbers["weights_pixel"] = weights.strides[1] if weights.shape[1] > 1 else 0
             yield Call(kernel, places, numbers)
 
@@ -150,12 +159,15 @@ class Gathering:
         return Call(kernel, places, numbers)
 
     def _events(
-        self, part: Part, region: Region, listed: ListUse | None
+        self, part: Part, region: Region, listed: ListUse | None, stack: Stack | None
     ) -> tuple[dict[str, Place], dict[str, int]]:
         """Operands and numbers that lead to the events of a region."""
         field, source = part.link.field, part.link.source
         width = part.link.grid[1]
         walk = _walk(region, width, 4 if listed else field.bits_pixel)
+        if stack:
+            column = 4 * stack.column(self.tiles[part.width].map_rows)
+            walk = _Steps(region.columns.first * column, 4, region.columns.step * column)
         events = listed.positions if listed else bits_of(source, field)
         places = {"events": moved(events, walk.first)}
         numbers = {"events_row": walk.row, "events_pixel": walk.pixel}
@@ -167,24 +179,38 @@ class Gathering:
             numbers |= {"payloads_row": sent.row, "payloads_pixel": sent.pixel}
         return places, numbers
 
-    def _list(self, part: Part, masks: Array, whole: bool) -> ListUse:
-        """The list of a part's events, made anew unless it is that of the whole source."""
-        link = part.link
-        if whole and (link.source, link.pool) in self._plain:
-            return self._plain[link.source, link.pool]
-        use = ListUse(len(self.lists), link.source, link.field, math.prod(link.grid))
+    def _stack(self, part: Part) -> Stack | None:
+        """The stacks of a part, if the registers do not hold its patches with all their rows."""
+        widest = max((region.taps for region in part.link.regions), key=len, default=())
+        return stack_of(part.link) if len(self.block.split(widest, part.width)) > 1 else None
+
+    def _list(self, part: Part, masked: tuple[Array, bool], stack: Stack | None) -> ListUse:
+        """The list of a part's events, made anew unless it is that of the whole source.
+
+        Args:
+            part: The part.
+            masked: Which channels count, and whether all of them do.
+            stack: If the list goes down the columns.
+        """
+        link, (masks, whole), rows = part.link, masked, self.tiles[part.width].map_rows
+        key = link.source, link.pool, stack
+        if whole and key in self._plain:
+            return self._plain[key]
+        count = link.grid[1] * (stack.column(rows) if stack else link.grid[0])
+        use = ListUse(len(self.lists), link.source, link.field, count)
         self.lists.append(use)
         if whole:
-            self._plain[link.source, link.pool] = use
+            self._plain[key] = use
         places = {
             "bits": bits_of(link.source, link.field),
             "positions": use.positions,
             "entries": use.entries,
             "masks": Place(masks, block=masks.strides[0] if len(masks) > 1 else 0),
         }
-        numbers = list_numbers(link)
+        numbers = list_numbers(link, stack, rows)
         compressed = self.compresses and use.entry == 16
-        call = Call(Lists(use.entry, not whole, compressed), places, numbers)
+        kernel = Lists(use.entry, not whole, compressed, stack.span if stack else 0)
+        call = Call(kernel, places, numbers)
         varying = self.prepare if len(masks) > 1 else self.before
         (self.constant if part.width is Width.CONSTANT else varying).append(call)
         return use

@@ -10,15 +10,20 @@ from spikec.backends.simulator.events.blocks import Block, block_of
 from spikec.backends.simulator.events.calls import Call, Place
 from spikec.backends.simulator.events.current import Driven
 from spikec.backends.simulator.events.driver import PHASES
+from spikec.backends.simulator.events.fetch import LINE, Fetch
 from spikec.backends.simulator.events.fields import Field
 from spikec.backends.simulator.events.gathering import Gathering
 from spikec.backends.simulator.events.links import Link
 from spikec.backends.simulator.events.lists import COMPRESS
 from spikec.backends.simulator.events.machine import Machine
-from spikec.backends.simulator.events.spike_places import ListUse
+from spikec.backends.simulator.events.spike_places import DENSITY, ListUse
 from spikec.backends.simulator.events.state import Clear
 from spikec.backends.simulator.events.sums import Part, Width, parts_of
 from spikec.backends.simulator.events.tiles import Tile, tile_for
+from spikec.compiler.arrays import Array
+
+MOST_TOGETHER = 32
+"""Images that go through a block together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,8 @@ class Layer:
         lists: Event lists that it makes.
         scratch: Bytes of each buffer that is free again behind the layer.
         state: Bytes per image of each buffer that must outlive the layer if time goes on.
+        together: So many images go through a block before any of them goes to the next one; if it
+            is more than one, every image has its own event lists.
     """
 
     name: str
@@ -42,6 +49,7 @@ class Layer:
     lists: tuple[ListUse, ...]
     scratch: dict[str, int]
     state: dict[str, int]
+    together: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,13 +169,36 @@ class Sink:
         }
         calls = {name: [*gathered.get(name, ()), *phases.get(name, ())] for name in PHASES}
         scratch = {width.value: tile.size for width, tile in self.tiles.items()}
-        for use in gathering.lists:
-            steps = use.field.steps
-            scratch[str(use.positions.memory)] = 4 * steps * (use.count + 1)
+        scratch |= {str(use.positions.memory): use.positions_size for use in gathering.lists}
         sources = tuple(dict.fromkeys(link.source for link in self.links))
         kept = {str(place.memory): place.image for place in state}
         lists = tuple(gathering.lists)
-        return Layer(self.name, sources, self.blocks, calls, lists, scratch, kept)
+        together = 1
+        if self._is_heavy(gathering.weights):
+            together = self._together(lists)
+            calls["fetch"] = [fetch(array) for array in gathering.weights if self._is_busy()]
+        return Layer(self.name, sources, self.blocks, calls, lists, scratch, kept, together)
+
+    def _is_heavy(self, weights: Sequence[Array]) -> bool:
+        """Whether the weights of all blocks leave little room in the second-level cache."""
+        return sum(array.nbytes for array in weights) > self.machine.l2_bytes // 2
+
+    def _is_busy(self) -> bool:
+        """Whether nearly all weights are read in the time of an image."""
+        fields = [link.field for link in self.links if not link.channelwise]
+        return all(DENSITY * field.pixels * field.steps > 1 for field in fields)
+
+    def _together(self, lists: Sequence[ListUse]) -> int:
+        """Images for which weights are fetched once; their lists share the cache with a block."""
+        room = self.machine.l2_bytes // 4
+        size = sum(use.estimate for use in lists)
+        return max(1, min(MOST_TOGETHER, room // max(1, size))) if self.blocks > 1 else 1
+
+
+def fetch(weights: Array) -> Call:
+    """Fetch a block of weights."""
+    block = weights.strides[0]
+    return Call(Fetch(), {"source": Place(weights, block=block)}, {"lines": block // LINE})
 
 
 def clear(place: Place, size: int) -> Call:

@@ -214,11 +214,15 @@ def _sizes(
     for layer in layers:
         parts = dict(layer.scratch)
         parts |= {name.partition(":")[0]: size for name, size in layer.state.items()}
-        for use in layer.lists:
+        for use in layer.lists if layer.together == 1 else ():
             parts[str(use.entries.memory)] = (
                 use.field.steps * use.field.pixels * use.field.padded * use.entry // 8 * 5 // 4
             )
         for name, size in parts.items():
             scratch[name] = max(size, scratch.get(name, 0))
-    image = arena_for(buffers).size + kept
+    own = [layer.lists for layer in layers if layer.together > 1]
+    listed = max(
+        (sum(use.estimate + use.positions_size for use in uses) for uses in own), default=0
+    )
+    image = arena_for(buffers).size + kept + listed
     return {"image": image, "thread": sum(map(aligned, scratch.values()))}

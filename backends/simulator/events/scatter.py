@@ -57,6 +57,9 @@ class Scatter:
         edges: The first and the last so many pixels of a row have taps beyond the map, the outer
             ones one more column of them each; these taps are left out. Rows are not shorter than
             both together, and ``advance`` is 1.
+        span: If not 0, the pixels are those of the sink, and each takes the events of so many that
+            follow each other in the lists; ``weights_row`` leads from the weights of a row to
+            those of the next. See ``stacks``. Lists without payloads only.
     """
 
     groups: tuple[tuple[Tap, ...], ...]
@@ -72,9 +75,10 @@ class Scatter:
     paired: bool = False
     dots: bool = False
     edges: tuple[int, int] = (0, 0)
+    span: int = 0
 
     scalars: ClassVar[tuple[str, ...]] = (
-        *("rows", "columns", "pitch", "next_row", "weights_pixel"),
+        *("rows", "columns", "pitch", "next_row", "weights_pixel", "weights_row"),
         *("events_row", "events_pixel", "payloads_row", "payloads_pixel"),
     )
     operands: ClassVar[tuple[str, ...]] = (
@@ -102,6 +106,8 @@ class Scatter:
         scattering = Scattering(self, code, walk, patches, (weights, mask))
         with walk.rows():
             scattering.row()
+            if self.span:
+                weights.set(code.at(weights.get(), code.number("weights_row")))
         code.finish()
 
     def spans(self) -> list[Span]:
@@ -174,7 +180,7 @@ class Scattering:
         """Of the present pixel, from the first one on."""
         code, place = self.code, self.walk.pointers["events"].get()
         if self.mask is None:
-            return Entries(code, place, self.spec.index)
+            return Entries(code, place, self.spec.index, self.spec.span or 1)
         word = code.load(ir.IntType(self.spec.word), place)
         whole = word if self.spec.word == 64 else code.builder.zext(word, I64)
         return Words(code, code.variable(code.builder.and_(whole, self.mask)))
@@ -184,7 +190,7 @@ class Scattering:
         code, spec = self.code, self.spec
         payloads = self.walk.pointers["payloads"].get()
         with self._events().each() as channel:
-            row = spec.weight_taps * spec.vectors * spec.lanes
+            row = spec.weight_taps // (spec.span or 1) * spec.vectors * spec.lanes
             base = code.at(self.weights.get(), code.builder.mul(channel, I64(row)))
             payload = self._payload(patch, payloads, channel)
             for tap in patch.taps:

@@ -22,12 +22,15 @@ def drive_at(address: int) -> Drive:
     return drive
 
 
-def schedule_of(blocks: int, passes: Mapping[str, Sequence[tuple[int, Int64]]]) -> Int64:
+def schedule_of(
+    blocks: int, passes: Mapping[str, Sequence[tuple[int, Int64]]], together: int = 1
+) -> Int64:
     """The driver's schedule, int64; the arguments must outlive it.
 
     Args:
         blocks: Blocks of channels.
         passes: Address of the kernel and arguments of every pass, by phase.
+        together: Images that go through the blocks together.
     """
     lists = [passes.get(phase, ()) for phase in PHASES]
     flat = [
@@ -36,4 +39,4 @@ def schedule_of(blocks: int, passes: Mapping[str, Sequence[tuple[int, Int64]]]) 
         for address, arguments in phase
         for number in (address, int(arguments.ctypes.data))
     ]
-    return np.array([blocks, *map(len, lists), *flat], np.int64)
+    return np.array([blocks, together, *map(len, lists), *flat], np.int64)

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from spikec.backends.simulator.events.calls import Place
 from spikec.backends.simulator.events.fields import WORD, Field
 from spikec.backends.simulator.events.links import Link
+from spikec.backends.simulator.events.stacks import Stack
+
+DENSITY = 0.1
+"""Share of neurons that send at a step, where it must be estimated."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,16 @@ class ListUse:
         """(steps, capacity); the buffer's capacity in bytes becomes the step when it is known."""
         return Place(f"entries:{self.index}", step=self._varying(1))
 
+    @property
+    def positions_size(self) -> int:
+        """Bytes of the positions of an image."""
+        return 4 * self.field.steps * (self.count + 1)
+
+    @property
+    def estimate(self) -> int:
+        """Bytes of the entries of an image at a common density."""
+        return int(DENSITY * self.field.steps * self.count * self.field.padded * self.entry / 8)
+
     def _varying(self, size: int) -> int:
         return size if self.field.steps > 1 else 0
 
@@ -61,15 +75,25 @@ def moved(place: Place, offset: int, block: int = 0) -> Place:
     return Place(place.memory, place.offset + offset, place.image, block or place.block, place.step)
 
 
-def list_numbers(link: Link) -> dict[str, int]:
-    """The scalars of the kernel that makes the lists of a link's source."""
+def list_numbers(link: Link, stack: Stack | None, rows: int) -> dict[str, int]:
+    """The scalars of the kernel that makes the lists of a link's source.
+
+    Args:
+        link: The link.
+        stack: If lists go down the columns.
+        rows: Of the sink.
+    """
     field, window = link.field, link.pool
     row = field.grid[1] * field.bits_pixel
+    axes = zip(link.grid, (window[0] * row, window[1] * field.bits_pixel), strict=True)
+    outer, inner = reversed(tuple(axes)) if stack else axes
     return {
-        "rows": link.grid[0],
-        "columns": link.grid[1],
-        "row_bytes": window[0] * row,
-        "column_bytes": window[1] * field.bits_pixel,
+        "rows": outer[0],
+        "columns": inner[0],
+        "row_bytes": outer[1],
+        "column_bytes": inner[1],
+        "before": stack.before if stack else 0,
+        "after": stack.after(rows) if stack else 0,
         "window_rows": window[0],
         "window_columns": window[1],
         "window_row_bytes": row,

@@ -81,14 +81,22 @@ class Words:
 
 
 class Entries:
-    """The events of a pixel as a part of a list; two i32 positions stand where it begins."""
+    """The events of a pixel, or of a few that follow it, as a part of a list.
 
-    def __init__(self, code: Code, place: ir.Value, index: int) -> None:
+    Args:
+        code: The kernel; has the operand entries.
+        place: Address of the i32 position where it begins; the next ones follow.
+        index: Bits of an entry.
+        pixels: How many.
+    """
+
+    def __init__(self, code: Code, place: ir.Value, index: int, pixels: int = 1) -> None:
         builder = code.builder
         self.code = code
         self.index = index
         size = I64(index // 8)
-        start, end = (builder.zext(code.load(I32, code.at(place, p)), I64) for p in (0, 4))
+        ends = (code.load(I32, code.at(place, p)) for p in (0, 4 * pixels))
+        start, end = (builder.zext(position, I64) for position in ends)
         entries = code.address("entries")
         self.next = code.variable(builder.add(entries, builder.mul(start, size)))
         self.end = builder.add(entries, builder.mul(end, size))

@@ -51,7 +51,7 @@ class Workspace:
             return
         use = layer.lists[index]
         room = self.capacity[key] = max(256, entries + entries // 4) + SLACK
-        size = room * use.entry // 8 * use.field.steps
+        size = room * use.entry // 8 * use.field.steps * self._kept(layer)
         memory = str(use.entries.memory)
         if size > self._size(memory):
             self.buffers[memory] = line_aligned(size)
@@ -125,6 +125,8 @@ class Workspace:
                     shared = _shared(name)
                     wanted[shared] = size // layer.blocks
             for name, size in wanted.items():
+                if name.startswith("positions:"):
+                    size *= self._kept(layer)
                 sizes[name] = max(size, sizes.get(name, 0))
         for name, size in sizes.items():
             self.buffers[name] = line_aligned(size)
@@ -138,7 +140,7 @@ class Workspace:
             ]
             for phase, calls in layer.phases.items()
         }
-        schedule = schedule_of(layer.blocks, passes)
+        schedule = schedule_of(layer.blocks, passes, layer.together)
         arguments = [numbers for calls in passes.values() for _, numbers in calls]
         return _address(schedule), [schedule, *arguments]
 
@@ -156,12 +158,19 @@ class Workspace:
             return (_address(memory) + place.offset, place.image, place.block, place.step)
         if memory in layer.state and not self.persistent:
             return (_address(self.buffers[_shared(memory)]) + place.offset, 0, 0, place.step)
-        step = place.step
-        if memory.startswith("entries:"):
-            index = int(memory.partition(":")[2])
-            self.reserve(layer, index, 1)
-            step *= self.capacity[layer.name, index] * layer.lists[index].entry // 8
-        return (_address(self.buffers[memory]) + place.offset, place.image, place.block, step)
+        image, step = place.image, place.step
+        kind, _, number = memory.partition(":")
+        if kind in ("positions", "entries"):
+            use = layer.lists[int(number)]
+            if kind == "entries":
+                self.reserve(layer, use.index, 1)
+                step *= self.capacity[layer.name, use.index] * use.entry // 8
+            image = step * use.field.steps if layer.together > 1 else 0
+        return (_address(self.buffers[memory]) + place.offset, image, place.block, step)
+
+    def _kept(self, layer: Layer) -> int:
+        """Images whose lists are kept at a time."""
+        return self.images if layer.together > 1 else 1
 
     def _size(self, memory: str) -> int:
         return self.buffers[memory].nbytes if memory in self.buffers else 0

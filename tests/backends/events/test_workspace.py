@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from equal_runs import assert_equal, names
@@ -9,6 +11,7 @@ from equal_runs import assert_equal, names
 from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator.events import engine as engines
 from spikec.backends.simulator.events.engine import EventEngine
+from spikec.backends.simulator.events.kernels import kernel_library
 from spikec.backends.simulator.events.lists import SLACK
 from spikec.backends.simulator.events.workspace import Workspace, workspace_bytes
 from spikec.compiler.connections import Connection, Conv, Dense
@@ -45,6 +48,13 @@ def wide_program(channels: int = 130, timesteps: int = 5) -> Program:
     )
 
 
+def crowded(threads: int = 1) -> EventEngine:
+    """An engine of a machine whose second-level cache holds the weights of no layer."""
+    engine = EventEngine(threads, LIMIT)
+    engine.library = kernel_library(replace(engine.library.machine, l2_bytes=2**15))
+    return engine
+
+
 PROGRAM = wide_program()
 ALL = names(PROGRAM)
 
@@ -60,6 +70,17 @@ def test_lists_grow_with_the_events_that_were_sent() -> None:
     for density in (0, 0.01, 1, 0.3, 0, 1):
         inputs = frames(density)
         expected = ReferenceBackend().run(PROGRAM, inputs, record=ALL)
+        assert_equal(engine.run(PROGRAM, inputs, record=ALL), expected)
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 7, 33])
+def test_images_that_share_the_fetched_weights_keep_their_own_lists(images: int) -> None:
+    engine, plain = crowded(), EventEngine(1, LIMIT)
+    layers = engine.prepare(PROGRAM, ALL).layers
+    assert {layer.together for layer in layers if layer.lists and layer.blocks > 1} == {2}
+    for density in (0.01, 1, 0.1):
+        inputs = frames(density, images)
+        expected = plain.run(PROGRAM, inputs, record=ALL)
         assert_equal(engine.run(PROGRAM, inputs, record=ALL), expected)
 
 
@@ -83,8 +104,8 @@ def test_chunks_fit_into_memory_or_hold_one_image(threads: int, images: int, sha
     assert used * workspace_bytes(plan, size) <= engine.memory_limit or used == size == 1
 
 
-def test_what_a_workspace_takes_is_what_was_promised() -> None:
-    engine = EventEngine(1, LIMIT)
+@pytest.mark.parametrize("engine", [EventEngine(1, LIMIT), crowded()], ids=["roomy", "crowded"])
+def test_what_a_workspace_takes_is_what_was_promised(engine: EventEngine) -> None:
     plan = engine.prepare(PROGRAM, ALL)
     for images in (1, 4):
         workspace = Workspace(plan, images)
