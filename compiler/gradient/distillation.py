@@ -44,6 +44,10 @@ _WARM_UP = 20
 """Steps until they have their full size."""
 _STILL = 0.5
 """Part of the steps behind which they become smaller."""
+_URGENCY, _PACES = 150.0, (1.0, 25.0)
+"""Steps grow with the activations' relative squared error at the start, within limits: where it is
+small, small ones serve unseen images best; where many activations miss their level, parameters
+have to go further."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,6 @@ class Lesson:
         threads: Most threads at work.
         scores: Whether the output holds class scores.
         variation: How images may be changed.
-        pace: Factor on every step.
         seed: Of every random choice.
     """
 
@@ -67,7 +70,6 @@ class Lesson:
     part: int = 8
     threads: int = 1
     variation: Variation = UNCHANGED
-    pace: float = 1.0
     seed: int = 0
 
 
@@ -109,23 +111,23 @@ def distilled(
     varied = batches(pupils, lesson.batch, lesson.variation, random)
     with working(lesson.threads) as crew:
         school = _School(student, lesson, crew)
-        best, before = student.parameters, school.judged(student.parameters, judges)
-        lowest = before
+        best, (before, error) = student.parameters, school.judged(student.parameters, judges)
+        lowest, pace = before, min(max(_URGENCY * error, _PACES[0]), _PACES[1])
         for step in range(lesson.steps):
             progress(step, lesson.steps)
-            school.learn(next(varied), _pace(step, lesson))
+            school.learn(next(varied), pace * _slower(step / lesson.steps, step))
             if (step + 1) % max(1, lesson.steps // _JUDGEMENTS) == 0:
-                found = school.judged(school.average, judges)
+                found, _ = school.judged(school.average, judges)
                 if found < lowest:
                     lowest, best = found, {key: v.clone() for key, v in school.average.items()}
     progress(lesson.steps, lesson.steps)
     return Learnt(best, before, lowest)
 
 
-def _pace(step: int, lesson: Lesson) -> float:
+def _slower(done: float, step: int) -> float:
     """A rise, a plain, and half a cosine down to nothing."""
-    down = max(0.0, step / lesson.steps - _STILL) / (1 - _STILL)
-    return lesson.pace * min(1.0, (step + 1) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * down))
+    down = max(0.0, done - _STILL) / (1 - _STILL)
+    return min(1.0, (step + 1) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * down))
 
 
 class _School:
@@ -149,33 +151,37 @@ class _School:
         for key, value in self._now.items():
             self.average[key].lerp_(value.detach(), 1 - _MEMORY)
 
-    def judged(self, parameters: Parameters, images: Tensor) -> float:
-        """Mean distance of the outputs per image."""
-        parts = images.split(self._lesson.part)
-        found = self._crew(lambda part: self._distance(parameters, part), parts)
-        return sum(d * len(p) for d, p in zip(found, parts, strict=True)) / len(images)
+    def judged(self, parameters: Parameters, images: Tensor) -> tuple[float, float]:
+        """Mean distance of the outputs, and mean error of the activations."""
+        import torch
+
+        def look(part: Tensor) -> Tensor:
+            with torch.no_grad():
+                return torch.stack(self._losses(parameters, part)) * len(part)
+
+        found = self._crew(look, images.split(self._lesson.part))
+        distance, error = torch.stack(found).sum(0) / len(images)
+        return float(distance), float(error)
 
     def _gradients(self, part: Tensor) -> tuple[Tensor, ...]:
         import torch
 
-        with torch.no_grad():
-            taught = self._student.exact(self._student.parameters, part)
-        learnt = rounded(self._student, self._now, part)
-        features = [_error(taught[name], learnt[name]) for name in self._student.populations]
-        output = self._student.output
-        distance = _distance(taught[output], learnt[output], scores=self._lesson.scores)
-        loss = distance + _FEATURES * torch.stack(features).mean()
+        distance, error = self._losses(self._now, part)
+        loss = distance + _FEATURES * error
         found: tuple[Tensor, ...] = torch.autograd.grad(loss, list(self._now.values()))
         return found
 
-    def _distance(self, parameters: Parameters, part: Tensor) -> float:
+    def _losses(self, parameters: Parameters, part: Tensor) -> tuple[Tensor, Tensor]:
         import torch
 
         student, output = self._student, self._student.output
+        images = part.contiguous(memory_format=torch.channels_last) if part.dim() == 4 else part
         with torch.no_grad():
-            taught = student.exact(student.parameters, part)[output]
-            learnt = rounded(student, parameters, part)[output]
-            return float(_distance(taught, learnt, scores=self._lesson.scores))
+            taught = student.exact(student.parameters, images)
+        learnt = rounded(student, parameters, images)
+        features = [_error(taught[name], learnt[name]) for name in student.populations]
+        distance = _distance(taught[output], learnt[output], scores=self._lesson.scores)
+        return distance, torch.stack(features).mean()
 
 
 def _distance(taught: Tensor, learnt: Tensor, *, scores: bool) -> Tensor:

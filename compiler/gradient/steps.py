@@ -54,9 +54,9 @@ def _sent(current: Tensor, start: Tensor, timesteps: int, limits: Range) -> tupl
     """Payloads, and which of them pass a gradient."""
     import torch
 
-    sent = torch.empty((timesteps, *current.shape[1:]))
+    sent = torch.empty_like(current.expand(timesteps, *current.shape[1:]))
     passes = torch.empty_like(sent, dtype=torch.bool)
-    potential = start.expand(current.shape[1:]).clone()
+    potential = torch.zeros_like(sent[0]).add_(start)
     total = torch.zeros_like(potential)
     low = torch.full_like(potential, limits.low)
     for step, arriving in enumerate(current.expand_as(sent)):

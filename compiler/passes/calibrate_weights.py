@@ -35,15 +35,10 @@ from spikec.compiler.tail import read_out_node, tail_nodes
 _BATCH = 32
 _PART = 8
 """Images that one thread takes at once."""
-_STEPS = (100, 400)
-_MULTIPLICATIONS = 24 * 10**11
+_STEPS = (100, 500)
+_MULTIPLICATIONS = 36 * 10**11
 """Bound on the multiplications of all images forwards; it says how many steps are taken, between
 the fewest and the most: minutes on two cores."""
-_LEVELS = 30
-"""With so many levels small steps serve unseen images best; with fewer, rounding moves activations
-by more, and steps have to be larger to follow."""
-_STEEPNESS = 1.5
-"""Power of the levels by which steps become larger."""
 _COPIES = 5
 """Times that the activations of a step are held: for the way back."""
 _SHIFT = 3
@@ -114,15 +109,8 @@ def _lesson(graph: Graph, options: CompileOptions) -> Lesson:
         threads=max(1, fitting // part),
         scores=_has_scores(graph),
         variation=Variation(_SHIFT if images else 0, flip=images, mix=True),
-        pace=max(1.0, (_LEVELS / _levels(graph, options)) ** _STEEPNESS),
         seed=options.seed,
     )
-
-
-def _levels(graph: Graph, options: CompileOptions) -> float:
-    """Levels above zero of a population, the geometric mean."""
-    phis = [node.neuron.phi for node in graph if node.neuron and node.neuron.kind == "adafire"]
-    return options.timesteps * math.exp(sum(map(math.log, phis)) / max(1, len(phis)))
 
 
 def _steps_fired(graph: Graph, options: CompileOptions) -> int:

@@ -165,7 +165,7 @@ def test_the_outputs_error_falls_on_unseen_inputs(name: str) -> None:
     graph = placed(GRAPHS[name]().graph())
     student = Student(graph, OPTIONS)
     shape = graph.input.known_shape()
-    lesson = Lesson(steps=100, batch=32, scores=False, pace=20.0)
+    lesson = Lesson(steps=100, batch=32, scores=False)
     learnt = distilled(student, images(*shape, count=512), lesson)
     assert learnt.after < learnt.before
     unseen = images(*shape, count=256, seed=9)
@@ -187,7 +187,7 @@ def test_threads_change_nothing() -> None:
     found = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        lesson = Lesson(steps=3, batch=32, scores=True, threads=4, pace=20.0)
+        lesson = Lesson(steps=3, batch=32, scores=True, threads=4)
         found.append(distilled(student, images(3, 6, 6), lesson))
         assert torch.get_num_threads() == threads
     one, two = found
