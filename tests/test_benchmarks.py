@@ -236,7 +236,9 @@ def test_a_new_process_tells_times_and_memory(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "first_run.py"), "tiny.spikec", "inputs.npy"]
     done = subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True)
     figures = json.loads(done.stdout)
-    assert {*figures} == {"imports", "load", "first", "later", "before", "peak"}
+    memory = {"before", "peak"}
+    assert {*figures} == {"imports", "load", "first", "later", "start", *memory}
+    assert figures["start"] == pytest.approx(figures["first"] - figures["later"])
     assert all(value > 0 for value in figures.values())
     assert figures["peak"] >= figures["before"] > 10
 
