@@ -175,7 +175,7 @@ class Measurements:
         machine: What the figures belong to.
 
     Raises:
-        SystemExit: The file holds figures of another machine or of other versions.
+        SystemExit: The file holds figures of another machine or version, or other figures.
     """
 
     def __init__(self, file: Path, machine: dict[str, str] | None = None) -> None:
