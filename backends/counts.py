@@ -10,7 +10,7 @@ import numpy as np
 from spikec.backends.base import BackendRun, ConnectionCounts, PopulationCounts
 from spikec.compiler.arrays import Int64
 from spikec.compiler.connections import Connection, Weighted
-from spikec.compiler.geometry import fan_out
+from spikec.compiler.fan_outs import fan_out
 from spikec.compiler.populations import AdaFire, Readout, Shape
 from spikec.compiler.program import Program
 

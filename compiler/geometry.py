@@ -1,4 +1,4 @@
-"""Shapes that factors and pools produce, and how many targets each payload reaches."""
+"""Shapes that factors and pools produce, and the windows that they move over maps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import EllipsisType
 
 import numpy as np
 
-from spikec.compiler.arrays import Array, Float64, Int64
+from spikec.compiler.arrays import Array
 from spikec.compiler.connections import (
     Connection,
     Conv,
@@ -214,76 +214,6 @@ def pool_shape(pool: MaxPool) -> Shape:
             problem = f"padding {window.pads} leaves a window of {window.kernel} without any input"
             raise ProgramError(problem, where)
     return (pool.counters[0], *positions)
-
-
-def fan_out(connection: Connection, source_shape: Shape, *, nonzero: bool = False) -> Int64:
-    """Number of paths from each payload of the source through all factors; source shape.
-
-    The adjoint of the connection with every weight replaced by 1, applied to ones: borders,
-    strides, dilations and groups count as they are. With ``nonzero``, only paths on which no
-    weight is 0.
-    """
-    shapes = shapes_along(connection, source_shape)
-    paths = np.ones(shapes[-1], np.float64)  # float64: exact below 2^53, and fast
-    for factor, shape in zip(reversed(connection.factors), reversed(shapes[:-1]), strict=True):
-        paths = _pulled_back(factor, paths, shape, nonzero)
-    return paths.astype(np.int64)
-
-
-def _pulled_back(factor: Factor, paths: Float64, shape: Shape, nonzero: bool) -> Float64:
-    """Paths per input of a factor, from paths per output."""
-    match factor:
-        case Dense(weights=weights):
-            return (paths @ _pattern(weights, nonzero)).reshape(shape)
-        case Conv():
-            return _through_conv(factor, paths, shape, nonzero)
-        case ConvTranspose():
-            return _through_transposed(factor, paths, shape, nonzero)
-        case Identity(weights=weights):
-            return paths * _pattern(weights, nonzero).reshape(-1, *(1 for _ in shape[1:]))
-        case SumPool():
-            ones = np.ones((shape[0], 1, *factor.kernel), np.int8)
-            pool = Conv(ones, factor.strides, factor.pads, factor.dilations, shape[0])
-            return _through_conv(pool, paths, shape, False)
-        case GlobalSum():
-            return np.broadcast_to(paths, shape).copy()
-        case Gather(indices=indices):
-            taken = indices.ravel() >= 0
-            size = math.prod(shape)
-            counts = np.bincount(indices.ravel()[taken], paths.ravel()[taken], minlength=size)
-            return np.asarray(counts.reshape(shape), np.float64)
-
-
-def _pattern(weights: Array, nonzero: bool) -> Float64:
-    return (weights != 0).astype(np.float64) if nonzero else np.ones(weights.shape, np.float64)
-
-
-def _through_conv(factor: Conv, paths: Float64, shape: Shape, nonzero: bool) -> Float64:
-    window, groups = window_of(factor), factor.groups
-    pattern = _pattern(factor.weights, nonzero)
-    pattern = pattern.reshape(groups, -1, *pattern.shape[1:])
-    outgoing = paths.reshape(groups, pattern.shape[1], -1)
-    sizes = zip(shape[1:], window.before, window.after, strict=True)
-    padded = np.zeros((shape[0], *(n + before + after for n, before, after in sizes)))
-    for tap, cells in window.taps(paths.shape[1:]):
-        step = pattern[tap].transpose(0, 2, 1) @ outgoing
-        padded[cells] += step.reshape(shape[0], *paths.shape[1:])
-    return padded[interior(window.before, shape)]
-
-
-def _through_transposed(
-    factor: ConvTranspose, paths: Float64, shape: Shape, nonzero: bool
-) -> Float64:
-    window, groups = window_of(factor), factor.groups
-    pattern = _pattern(factor.weights, nonzero)
-    pattern = pattern.reshape(groups, -1, *pattern.shape[1:])
-    full = np.zeros((paths.shape[0], *transposed_extent(factor, shape, paths.shape)))
-    full[interior(window.before, paths.shape)] = paths
-    result = np.zeros((groups, shape[0] // groups, math.prod(shape[1:])))
-    for tap, cells in window.taps(shape[1:]):
-        reached = full[cells].reshape(groups, pattern.shape[2], -1)
-        result += pattern[tap] @ reached
-    return result.reshape(shape)
 
 
 def transposed_extent(factor: ConvTranspose, shape: Shape, target: Shape) -> Shape:

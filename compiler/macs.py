@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from spikec.compiler.connections import Connection, Conv, ConvTranspose, Dense
-from spikec.compiler.geometry import fan_out, shapes_along
+from spikec.compiler.fan_outs import fan_out
+from spikec.compiler.geometry import shapes_along
 from spikec.compiler.program import Program
 
 

@@ -109,6 +109,13 @@ def test_figures_of_two_machines_do_not_mix(tmp_path: Path) -> None:
         measured.Measurements(file, {"processor": "y"})
 
 
+def test_figures_of_another_version_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    file.write_text('{"machine": {}, "peaks": [{"unit": "peaks", "operation": "adds"}]}')
+    with pytest.raises(SystemExit, match="other figures than this version measures"):
+        measured.Measurements(file)
+
+
 def test_units_are_chosen_by_section_and_beginning_of_the_name() -> None:
     options = simulator.Options(Path("folder"), Path("programs"), 3)
     everything = list(simulator.units(options))
@@ -236,7 +243,9 @@ def test_a_new_process_tells_times_and_memory(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "first_run.py"), "tiny.spikec", "inputs.npy"]
     done = subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.PIPE, text=True)
     figures = json.loads(done.stdout)
-    assert {*figures} == {"imports", "load", "first", "later", "before", "peak"}
+    memory = {"before", "peak"}
+    assert {*figures} == {"imports", "load", "first", "later", "start", *memory}
+    assert figures["start"] == pytest.approx(figures["first"] - figures["later"])
     assert all(value > 0 for value in figures.values())
     assert figures["peak"] >= figures["before"] > 10
 

@@ -129,7 +129,7 @@ class Scale(Cell):
 
 @dataclass(frozen=True)
 class Start(Cell):
-    """A new process that runs a program, one thread; times are seconds that passed.
+    """A new process that runs a program, one thread; times are seconds of CPU time.
 
     Attributes:
         network: Name.
@@ -139,6 +139,7 @@ class Start(Cell):
         load: Of reading the program.
         first: Of the first run.
         later: Of the second run.
+        start: What the first run took longer, process by process.
         peak: Largest resident memory in MB.
         before: The same before the first run.
         cached: Size of the folder of machine code after it, in MB.
@@ -151,6 +152,7 @@ class Start(Cell):
     load: Spread
     first: Spread
     later: Spread
+    start: Spread
     peak: Spread
     before: Spread
     cached: float
@@ -173,7 +175,7 @@ class Measurements:
         machine: What the figures belong to.
 
     Raises:
-        SystemExit: The file holds figures of another machine or of other versions.
+        SystemExit: The file holds figures of another machine or version, or other figures.
     """
 
     def __init__(self, file: Path, machine: dict[str, str] | None = None) -> None:
@@ -208,8 +210,12 @@ class Measurements:
                 "name another file with --results"
             )
         self.machine = found
-        for section, cells in document.items():
-            self.cells[section] = [_cell(KINDS[section], cell) for cell in cells]
+        try:
+            for section, cells in document.items():
+                self.cells[section] = [_cell(KINDS[section], cell) for cell in cells]
+        except (KeyError, TypeError):
+            problem = f"{self.file} holds other figures than this version measures"
+            raise SystemExit(f"{problem}: name another file with --results") from None
 
     def _write(self) -> None:
         """The old file stays whole until the new one is."""

@@ -95,11 +95,13 @@ def scale_table(measurements: Measurements) -> Iterator[str]:
 
 def start_table(measurements: Measurements) -> Iterator[str]:
     """New processes."""
-    heads = ("import s", "load s", "first run s", "second run s", "peak MB", "MB before")
+    runs = ("first run s", "second run s", "difference s")
+    heads = ("import s", "load s", *runs, "peak MB", "MB before")
     yield row("network, batch", "machine code", *heads, "MB cached")
     yield row(*["---"] * (len(heads) + 3))
     for cell in measurements.of(Start):
-        figures = (cell.imports, cell.load, cell.first, cell.later, cell.peak, cell.before)
+        times = (cell.imports, cell.load, cell.first, cell.later, cell.start)
+        figures = (*times, cell.peak, cell.before)
         name, _, batch = cell.network.partition(", ")
         yield row(
             f"{TITLES.get(name, name)}, {batch}",

@@ -17,7 +17,7 @@ from timing import Spread
 from spikec.compiler.arrays import Array
 
 FIRST_RUN = Path(__file__).with_name("first_run.py")
-FIGURES = ("imports", "load", "first", "later", "peak", "before")
+FIGURES = ("imports", "load", "first", "later", "start", "peak", "before")
 
 
 def started(unit: str, program: Path, inputs: Array, repeats: int) -> Iterator[Start]:

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from random_programs import Case, Growing, cases
+from random_programs import Growing
 
-from spikec.backends.reference.connections import applied, paths
+from spikec.backends.reference.connections import applied
 from spikec.compiler.connections import (
     Connection,
     Conv,
@@ -22,23 +20,10 @@ from spikec.compiler.connections import (
     SumPool,
 )
 from spikec.compiler.errors import ProgramError
-from spikec.compiler.geometry import connection_shape, factor_shape, fan_out
+from spikec.compiler.geometry import connection_shape, factor_shape
 from spikec.compiler.populations import Shape
 
 quick = examples(60)
-
-
-@quick
-@given(cases())
-def test_fan_out_is_the_number_of_paths_of_a_single_payload(case: Case) -> None:
-    shapes = {population.name: population.shape for population in case.program.populations}
-    for connection in case.program.connections:
-        shape = shapes[connection.source]
-        size = math.prod(shape)
-        singles = np.eye(size, dtype=np.int64).reshape(size, *shape)
-        for nonzero in (False, True):
-            expected = paths(connection, singles, nonzero=nonzero).reshape(shape)
-            np.testing.assert_array_equal(fan_out(connection, shape, nonzero=nonzero), expected)
 
 
 @quick
@@ -47,13 +32,6 @@ def test_shapes_are_those_that_the_reference_computes(data: st.DataObject) -> No
     shape = data.draw(st.sampled_from([(2, 5), (3, 4, 6), (4, 1, 1)]))
     factor = Growing(data.draw).factor(shape)
     assert factor_shape(factor, shape) == applied(factor, np.ones((1, *shape), np.int64)).shape[1:]
-
-
-def test_fan_out_of_a_3_by_3_convolution_shrinks_at_the_border() -> None:
-    conv = Conv(np.ones((5, 1, 3, 3)), (1, 1), (1, 1, 1, 1), (1, 1))
-    taps = np.array([2, 3, 2])
-    expected = 5 * np.outer(taps, taps)[None]
-    np.testing.assert_array_equal(fan_out(Connection("a", "b", (conv,)), (1, 3, 3)), expected)
 
 
 KERNEL = np.ones((2, 2, 3, 3))

@@ -46,7 +46,7 @@ def _moved(factor: Factor, shape: Shape) -> Array | None:
         case Gather(indices=indices):
             taken = indices.ravel()
             used = np.flatnonzero(taken >= 0)
-            if len(np.unique(taken[used])) < len(used):
+            if np.bincount(taken[used], minlength=1).max() > 1:
                 return None
             places = np.full(size, -1)
             places[taken[used]] = used

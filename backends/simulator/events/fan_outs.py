@@ -11,8 +11,9 @@ from spikec.backends.counts import count_columns
 from spikec.backends.simulator.events.calls import Call, Place
 from spikec.backends.simulator.events.fields import Field
 from spikec.backends.simulator.events.machine import MachineCodeError
+from spikec.backends.simulator.events.runs import runs_of
 from spikec.backends.simulator.events.spike_places import bits_of, payloads_of
-from spikec.backends.simulator.events.tally import RUN, Tally
+from spikec.backends.simulator.events.tally import Tally
 from spikec.compiler.arrays import Array, Int32
 from spikec.compiler.connections import Connection
 
@@ -116,7 +117,8 @@ def fan_outs(field: Field, outgoing: Sequence[Connection]) -> FanOuts:
         raise MachineCodeError(f"a payload reaches {table.max()} neurons; kernels count to 2^31")
     spread = np.zeros((field.pixels, len(columns), field.padded), np.int32)
     spread[..., : field.channels] = table.transpose(2, 0, 1)
-    ways = (_grouped(field, spread, together) for together in _groupings(field))
+    alike = _classes(spread)
+    ways = (_grouped(field, spread, alike, together) for together in _groupings(field))
     return min(ways, key=lambda way: way.effort)
 
 
@@ -126,39 +128,26 @@ def _groupings(field: Field) -> list[int]:
     return [1, *(n for n in (filled, 2 * filled) if n > 1 and field.pixels % n == 0)]
 
 
-def _grouped(field: Field, spread: Int32, together: int) -> FanOuts:
-    """The tables for groups of so many pixels; spread (pixels, columns, padded)."""
-    groups = spread.reshape(-1, together, *spread.shape[1:]).swapaxes(1, 2)
-    rows = np.ascontiguousarray(groups).reshape(len(groups), -1)
+def _classes(rows: Array) -> Array:
+    """For each row the number of the first one that equals it among those that differ."""
+    flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
     keys: dict[bytes, int] = {}
-    members = np.array([keys.setdefault(row.tobytes(), len(keys)) for row in rows])
-    _, first = np.unique(members, return_index=True)
-    table = rows[first].reshape(len(first), spread.shape[1], -1)
-    whole = field.grid[1] % together == 0
-    per_row = field.grid[1] // together if whole else len(members)
-    return FanOuts(field, np.ascontiguousarray(table), _runs(members, per_row), together)
+    return np.array([keys.setdefault(row.tobytes(), len(keys)) for row in flat])
 
 
-def _runs(members: Array, per_row: int) -> Int32:
-    """Groups of one class, along the rows or down the columns, whichever makes fewer runs.
+def _grouped(field: Field, spread: Int32, alike: Array, together: int) -> FanOuts:
+    """The tables for groups of so many pixels.
 
     Args:
-        members: The class of each group.
-        per_row: Groups per row.
+        field: The node's payloads.
+        spread: Numbers of each pixel, (pixels, columns, padded).
+        alike: Class of each pixel: those of one have equal numbers.
+        together: Pixels of a group.
     """
-    by_class = np.argsort(members, kind="stable")
-    borders = np.flatnonzero(np.diff(members[by_class])) + 1
-    found = []
-    for places in np.split(by_class, borders):
-        down = places[np.lexsort((places, places % per_row))]
-        ways = (_stretches(places, 1), _stretches(down, per_row))
-        for stretch in min(ways, key=len):
-            step = int(stretch[1] - stretch[0]) if len(stretch) > 1 else 1
-            found.append((stretch[0], len(stretch), members[stretch[0]], step))
-    return np.array(found, np.int32)
-
-
-def _stretches(places: Array, step: int) -> list[Array]:
-    """Places that follow each other at a distance, at most RUN at a time."""
-    whole = np.split(places, np.flatnonzero(np.diff(places) != step) + 1)
-    return [part[k : k + RUN] for part in whole for k in range(0, len(part), RUN)]
+    members = alike if together == 1 else _classes(alike.reshape(-1, together))
+    _, first = np.unique(members, return_index=True)
+    table = spread.reshape(-1, together, *spread.shape[1:])[first].swapaxes(1, 2)
+    table = table.reshape(len(first), spread.shape[1], -1)
+    whole = field.grid[1] % together == 0
+    per_row = field.grid[1] // together if whole else len(members)
+    return FanOuts(field, np.ascontiguousarray(table), runs_of(members, per_row), together)

@@ -100,6 +100,7 @@ class MachineCode:
         parsed.data_layout = str(self._target.target_data)
         parsed.verify()
         options = binding.create_pipeline_tuning_options(speed_level=LEVEL)
+        options.loop_unrolling = False  # a quarter of all work here; what pays is emitted unrolled
         passes = binding.create_pass_builder(self._target, options)
         passes.getModulePassManager().run(parsed, passes)
         return parsed
