@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from spikec.compiler.arrays import Float32
@@ -36,6 +37,9 @@ _HELD_BACK = 8
 """One in so many images judges."""
 _FEATURES = 20.0
 """Weight of the activations' error: they are many, and tell more of few images than the output."""
+_COPIES = 3
+"""Varied copies of the held-back images that judge beside them: at few levels a few answers change
+with every step, and it takes many to tell better parameters from luckier ones."""
 _JUDGEMENTS = 20
 """How often the held-back images are asked."""
 _MEMORY = 0.98
@@ -109,6 +113,8 @@ def distilled(
     judges, pupils = every[:held], every[held:] if len(images) > 1 else every
     random = torch.Generator().manual_seed(lesson.seed)
     varied = batches(pupils, lesson.batch, lesson.variation, random)
+    copies = islice(batches(judges, held, lesson.variation, random), _COPIES)
+    judges = torch.cat([judges, *copies])
     with working(lesson.threads) as crew:
         school = _School(student, lesson, crew)
         best, (before, error) = student.parameters, school.judged(student.parameters, judges)
