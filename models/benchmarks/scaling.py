@@ -16,8 +16,8 @@ from spikec.compiler.program import Program
 
 POWERS = (1, 2, 4, 8, 16, 32, 64)
 AXES = ("timesteps", "images", "threads")
-IMAGES = 16
-"""Batch while threads are varied."""
+IMAGES = 256
+"""Batch while threads are varied: images enough that no thread waits long for the others."""
 
 
 @dataclass(frozen=True)
