@@ -36,7 +36,7 @@ _BATCH = 32
 _PART = 8
 """Images that one thread takes at once."""
 _STEPS = (100, 500)
-_MULTIPLICATIONS = 36 * 10**11
+_MULTIPLICATIONS = 26 * 10**11
 """Bound on the multiplications of all images forwards; it says how many steps are taken, between
 the fewest and the most: minutes on two cores."""
 _COPIES = 5
