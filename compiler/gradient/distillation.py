@@ -17,7 +17,8 @@ network at once, its steps, the distance and the judge are ours.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 from spikec.compiler.arrays import Float32
 from spikec.compiler.gradient.adam import Adam
 from spikec.compiler.gradient.batches import UNCHANGED, Variation, batches
-from spikec.compiler.gradient.crew import Crew, working
+from spikec.compiler.gradient.crew import working
 from spikec.compiler.gradient.parameters import Parameters
 from spikec.compiler.gradient.spiking import rounded
 from spikec.compiler.gradient.student import Student
@@ -139,7 +140,7 @@ def _slower(done: float, step: int) -> float:
 class _School:
     """Parameters that learn, and their average."""
 
-    def __init__(self, student: Student, lesson: Lesson, crew: Crew) -> None:
+    def __init__(self, student: Student, lesson: Lesson, crew: Executor) -> None:
         self._student, self._lesson, self._crew = student, lesson, crew
         self._now = {key: v.clone().requires_grad_() for key, v in student.parameters.items()}
         self._optimiser = Adam(self._now)
@@ -147,13 +148,10 @@ class _School:
 
     def learn(self, batch: Tensor, pace: float) -> None:
         """One step on a batch, whose parts are summed in order, whoever computes them."""
-        parts = self._crew(self._gradients, batch.split(self._lesson.part))
-        shares = [len(part) / len(batch) for part in batch.split(self._lesson.part)]
-        summed = [
-            sum((g * share for g, share in zip(of_one, shares, strict=True)), start=0 * of_one[0])
-            for of_one in zip(*parts, strict=True)
-        ]
-        self._optimiser.step(summed, pace)
+        parts = batch.split(self._lesson.part)
+        found = list(self._crew.map(self._gradients, parts))
+        shares = [len(part) / len(batch) for part in parts]
+        self._optimiser.step([_weighted(each, shares) for each in zip(*found, strict=True)], pace)
         for key, value in self._now.items():
             self.average[key].lerp_(value.detach(), 1 - _MEMORY)
 
@@ -165,7 +163,7 @@ class _School:
             with torch.no_grad():
                 return torch.stack(self._losses(parameters, part)) * len(part)
 
-        found = self._crew(look, images.split(self._lesson.part))
+        found = list(self._crew.map(look, images.split(self._lesson.part)))
         distance, error = torch.stack(found).sum(0) / len(images)
         return float(distance), float(error)
 
@@ -188,6 +186,12 @@ class _School:
         features = [_error(taught[name], learnt[name]) for name in student.populations]
         distance = _distance(taught[output], learnt[output], scores=self._lesson.scores)
         return distance, torch.stack(features).mean()
+
+
+def _weighted(terms: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """The sum of terms times their shares, in order."""
+    first, *others = (term * share for term, share in zip(terms, shares, strict=True))
+    return sum(others, start=first)
 
 
 def _distance(taught: Tensor, learnt: Tensor, *, scores: bool) -> Tensor:

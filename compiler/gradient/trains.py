@@ -15,6 +15,7 @@ import numpy as np
 
 from spikec.compiler.arrays import Float64
 from spikec.compiler.gradient.operators import Operation
+from spikec.compiler.gradient.rounding import straight
 from spikec.compiler.gradient.steps import Range, payloads
 from spikec.compiler.ir import Neuron
 from spikec.compiler.populations import Fire
@@ -76,8 +77,7 @@ def fired(current: Tensor, firing: Firing) -> Tensor:
     if firing.windowed or firing.timesteps == 1:
         drive = current.sum(0, keepdim=True) * (firing.timesteps / len(current))
         low, high = firing.range
-        exact = drive.clamp(low, high)
-        total = exact + ((drive + 0.5).floor().clamp(low, high) - exact).detach()
+        total = straight(drive.clamp(low, high), (drive + 0.5).floor().clamp(low, high))
         return total / firing.timesteps
     arriving = current + firing.delay / firing.timesteps
     limits = Range.of(firing.fire, firing.phi)

@@ -176,7 +176,8 @@ class Sink:
         together = 1
         if self._is_heavy(gathering.weights):
             together = self._together(lists)
-            calls["fetch"] = [fetch(array) for array in gathering.weights if self._is_busy()]
+            if self._is_busy():
+                calls["fetch"] = [fetch(array) for array in gathering.weights]
         return Layer(self.name, sources, self.blocks, calls, lists, scratch, kept, together)
 
     def _is_heavy(self, weights: Sequence[Array]) -> bool:
