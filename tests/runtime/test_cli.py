@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -291,63 +288,12 @@ def test_counts_below_one_are_exit_code_2(option: str, net: Path, images_file: P
     fails(result, 2, "0")
 
 
-@pytest.mark.parametrize(
-    ("raised", "code", "word"),
-    [
-        (KeyboardInterrupt(), 130, "interrupted"),
-        (MemoryError(), 1, "memory"),
-        (OSError(28, "No space left on device"), 1, "free some space"),
-    ],
-)
-def test_other_endings_have_a_line_and_a_code(
-    monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, word: str
-) -> None:
-    def check_model(model: str, input_shape: object) -> None:
-        raise raised
-
-    monkeypatch.setattr(compiling, "check_model", check_model)
-    result = spikec("check", "net.onnx")
-    assert result.exit_code == code
-    assert word in result.stderr
-
-
 def test_numbers_may_be_fractions() -> None:
     assert numbers("1/255, 0.5", "--mean") == (1 / 255, 0.5)
     assert one_or_two("224X192", "--crop") == (224, 192)
     assert preprocessing(None, None, None, None, (None, None)) is None
     both = preprocessing("1/255", None, "0.1,0.2,0.3", "hwc", ("256", "224"))
     assert both == Preprocessing(256, (224, 224), 1 / 255, (0.0,), (0.1, 0.2, 0.3), "hwc")
-
-
-def test_the_command_ends_with_its_code_and_without_a_traceback(tmp_path: Path) -> None:
-    file = tmp_path / "net.spikec"
-    file.write_text("no program")
-    command = [sys.executable, "-m", "spikec", "inspect", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith(f"error: {file}")
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_under_the_output_is_one_line() -> None:
-    command = [sys.executable, "-m", "spikec", "--help"]
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: No space left on device")
-    assert len(done.stderr.splitlines()) == 2
-
-
-def test_a_closed_pipe_is_no_error() -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    command = [sys.executable, "-m", "spikec", "--help"]
-    with os.fdopen(writer, "wb") as closed:
-        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
-    assert done.returncode in (1, 141)
-    assert done.stderr == b""
 
 
 @pytest.mark.parametrize("command", ["run", "eval"])

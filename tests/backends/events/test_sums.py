@@ -6,21 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import sources
-from examples import examples
-from hypothesis import given
-from random_programs import Case, cases
+from limits import STEPS, check, link_of, parts, weights_of
 from sources import Source
 
-from spikec.backends.reference.connections import carried
-from spikec.backends.simulator.events.engine import EventEngine
-from spikec.backends.simulator.events.fields import Field
-from spikec.backends.simulator.events.links import Link, chained
 from spikec.backends.simulator.events.machine import Level
 from spikec.backends.simulator.events.sums import GROUPS, Part, Width, parts_of
-from spikec.compiler.bounds import payload_ranges
 from spikec.compiler.connections import (
-    Connection,
     Conv,
     ConvTranspose,
     Dense,
@@ -29,57 +20,18 @@ from spikec.compiler.connections import (
     Identity,
     SumPool,
 )
-from spikec.compiler.populations import Fire, Shape
+from spikec.compiler.populations import Fire
 
 LEVELS = pytest.mark.parametrize("level", [None, Level.GENERIC], ids=["host", "generic"])
 LIMITS = pytest.mark.parametrize("bound", [32767, 32768, -32768, -32769])
-STEPS = 5
-
-
-def link_of(source: Source, steps: int = STEPS) -> Link:
-    field = Field(source.shape, source.low, source.phi, steps)
-    relays, link = chained(source.connection("source"), field, "link")
-    assert not relays
-    return link
-
-
-def parts(*sending: Source, narrow: bool = True) -> tuple[Part, ...]:
-    return parts_of([link_of(source) for source in sending], narrow=narrow)
 
 
 def shown(found: Sequence[Part]) -> list[tuple[Width, tuple[int, int], bool]]:
     return [(part.width, part.channels, part.spill) for part in found]
 
 
-def weights_of(total: int, least: int = 1) -> np.ndarray:
-    """int8 weights of one sign that add up to a total, at least so many."""
-    size = max(least, -(-abs(total) // 127))
-    low, more = divmod(abs(total), size)
-    values = np.full(size, low) + (np.arange(size) < more)
-    return (np.sign(total) * values).astype(np.int8)
-
-
 def fits(bound: int) -> bool:
     return -(2**15) <= bound < 2**15
-
-
-def check(sending: Sequence[Source], level: Level | None, *, narrow: bool = True) -> np.ndarray:
-    """Currents at extreme and random payloads equal those in int64; the extreme ones."""
-    random = np.random.default_rng(0)
-    payloads = []
-    for source in sending:
-        values = random.integers(source.low, source.phi + 1, (3, STEPS, *source.shape))
-        values[0, :4:2] = source.phi  # retract fires before it takes back
-        values[0, 1::2] = source.low
-        values[1, 0], values[1, 1:] = source.phi, np.where(values[1, 1:] > 0, source.phi, 0)
-        if source.rule is Fire.RETRACT:
-            values[0, 4:], values[2] = np.abs(values[0, 4:]), np.abs(values[2])
-        payloads.append(values)
-    engine = EventEngine(1, 2**30, level, narrow=narrow)
-    run = engine.run(sources.program(sending, STEPS), sources.frames(payloads))
-    current = np.diff(run.readout, axis=1, prepend=0)
-    np.testing.assert_array_equal(current, sources.sums(sending, payloads))
-    return current
 
 
 def reaching(bound: int, phi: int, pixels: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -316,41 +268,6 @@ def test_without_16_bits_all_sums_have_32(level: Level | None) -> None:
     sending = [Source((300,), 1, (dense,)), Source((5,), 1, ())]
     assert {part.width for part in parts(*sending, narrow=False)} == {Width.WIDE}
     assert (check(sending, level, narrow=False)[0, 0] == 127 * 300 + 1).all()
-
-
-def matrix(connection: Connection, shape: Shape) -> np.ndarray:
-    """Σ of the connection for every single payload of 1, (output cells, C, pixels)."""
-    size = int(np.prod(shape))
-    singles = np.eye(size, dtype=np.int64).reshape(size, *shape)
-    columns = carried(connection, singles).reshape(size, -1)
-    return columns.T.reshape(-1, shape[0], size // shape[0])
-
-
-@examples(60)
-@given(cases())
-def test_no_payloads_take_sums_of_16_bits_beyond_them(case: Case) -> None:
-    program, ranges = case.program, payload_ranges(case.program)
-    for sink in program.populations[1:]:
-        found = [
-            (c, chained(c, Field(program.population(c.source).shape, *ranges[c.source], 2), "x"))
-            for c in program.into(sink.name)
-        ]
-        known = {id(link): c for c, (relays, link) in found if not relays}
-        highest: np.ndarray | int = 0
-        lowest: np.ndarray | int = 0
-        for part in parts_of([link for _, (_, link) in found]):
-            connection = known.get(id(part.link))
-            if part.width is not Width.NARROW or connection is None:
-                continue
-            columns = matrix(connection, part.link.field.shape) >> connection.exponent
-            columns = columns[:, slice(*part.channels)].reshape(len(columns), -1)
-            ends = [columns * limit for limit in (0, *ranges[connection.source])]
-            highest = highest + np.max(ends, axis=0).sum(axis=1)
-            lowest = lowest + np.min(ends, axis=0).sum(axis=1)
-            assert np.max(highest) < 2**15
-            assert np.min(lowest) >= -(2**15)
-            if part.spill:
-                highest = lowest = 0
 
 
 def test_every_channel_is_added_once() -> None:
