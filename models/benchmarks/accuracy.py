@@ -2,7 +2,7 @@
 
 Every cell compiles a network with calibration images drawn by the seed, and evaluates it on all
 test images with the ANN beside. Finished cells are kept in a file of JSON lines, so an interrupted
-measurement goes on where it stopped. The tables are Markdown.
+measurement goes on where it stopped. The tables are Markdown; accuracy_plot.py draws the file.
 
 The data folder (``--data`` or $SPIKEC_DATA) holds ``cifar10.npz``, ``fashion_mnist.npz``, the two
 ``imagenet_sample_200_u8_*.npz`` and, in ``nets/``, the networks that are not bundled.
@@ -12,16 +12,21 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from command_line import measuring, note
 from networks import DEFAULT_NETWORKS, NETWORKS, model_file
 from records import append, finished
+from settings import Setting
 from tables import Cell, detail_table, grouped, loss_table
 
 import spikec
+from spikec import Report
+from spikec.compiler.errors import CompileError
+from spikec.compiler.populations import AdaFire
 
 EXAMPLES = """\
 examples:
@@ -32,51 +37,17 @@ examples:
   python models/benchmarks/accuracy.py --setting T=8,phi=4,pipeline=adaptive
   python models/benchmarks/accuracy.py --setting T=8,phi=4,compress,accuracy_loss=1.5
   python models/benchmarks/accuracy.py --images 100 --setting T=16,phi=1,windowed
+  python models/benchmarks/accuracy.py --setting T=8,phi=4 T=32,phi=1 --quantised-ann
 """
 DEFAULT_SETTINGS = ("T=32,phi=1", "T=4,phi=4", "T=4,phi=8", "T=2,phi=15", "T=16,phi=1,windowed")
-_LIKE = "T=4,phi=8,fire=plain,weights=fit,windowed,accuracy_loss=1.5"
-_NAMES = {"T": "timesteps", "weights": "weight_calibration"}
-_LISTS = ("modes", "passes")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Options of a compilation, written ``T=4,phi=8,windowed,modes=plain+windowed``.
-
-    Attributes:
-        text: As it is written in tables.
-        options: By the names that ``spikec.compile`` knows; φ is 1 if nothing is said.
-    """
-
-    text: str
-    options: tuple[tuple[str, object], ...]
-
-    @classmethod
-    def parse(cls, text: str) -> Setting:
-        """The setting that is written so."""
-        options: dict[str, object] = {"phi": 1}
-        for part in text.split(","):
-            name, given, value = part.partition("=")
-            if not name.isidentifier() or bool(given) != bool(value):
-                raise argparse.ArgumentTypeError(f"{text!r} is not like {_LIKE}")
-            options[_NAMES.get(name, name)] = _value(name, value) if given else True
-        if not isinstance(options.get("timesteps"), int):
-            raise argparse.ArgumentTypeError(f"{text!r} does not say T: {_LIKE}")
-        return cls(text, tuple(options.items()))
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def _value(name: str, text: str) -> object:
-    if name in _LISTS:
-        return tuple(text.split("+"))
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+COST_TABLE = "cmos45_int8"
+ENERGIES = {
+    "energy_unary": "SNN, unary",
+    "energy_graded": "SNN, graded",
+    "energy_ann": "ANN, int8",
+    "energy_matched_ann": "ANN, as many bits as the spike count",
+}
+"""Fields of a cell, and the estimates of the cost table that they hold."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +81,7 @@ def measure(task: Task, folder: Path) -> Cell:
     report = spikec.evaluate(program, test, labels, ann=model)
     evaluated = time.perf_counter()
     spiking = [layer for layer in report.layers if layer.kind != "input"]
+    phis = [p.phi for p in program.populations if isinstance(p, AdaFire)]
     return Cell(
         network=task.network,
         setting=str(task.setting),
@@ -125,7 +97,16 @@ def measure(task: Task, folder: Path) -> Cell:
         compile_seconds=compiled - begin,
         evaluate_seconds=evaluated - compiled,
         digest=report.digest,
+        mean_timesteps=report.mean_timesteps,
+        mean_phi=fmean(phis) if phis else None,
+        **energies(report),
     )
+
+
+def energies(report: Report) -> dict[str, float]:
+    """µJ per image by field of a cell."""
+    (profile,) = (p for p in report.energy if p.table.name == COST_TABLE)
+    return {field: profile.estimate(name).total_pj / 1e6 for field, name in ENERGIES.items()}
 
 
 def cells_of(tasks: Iterable[Task], folder: Path, file: Path) -> Iterator[Cell]:
@@ -175,7 +156,20 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         help="drawn by the seed; 0: as many as the compiler takes by default",
     )
+    add(
+        "--quantised-ann",
+        action="store_true",
+        help="measure too, once for each φT, the ANN with φT + 1 levels per activation and int8 "
+        "weights: the program with T=1 and φ=φT, at most 255, by the pipeline light; φ is the "
+        "largest that the setting allows where a search chooses it per layer",
+    )
     return result
+
+
+def columns(settings: Sequence[Setting], *, quantised_ann: bool) -> tuple[Setting, ...]:
+    """The settings, and behind them, by option, the quantised ANN of each φT."""
+    more = (setting.quantised_ann for setting in settings) if quantised_ann else ()
+    return tuple(dict.fromkeys((*settings, *more)))
 
 
 def main() -> None:
@@ -184,10 +178,13 @@ def main() -> None:
     tasks = (
         Task(network, setting, seed, options.images, options.calibration_images)
         for network in options.network
-        for setting in options.setting
+        for setting in columns(options.setting, quantised_ann=options.quantised_ann)
         for seed in range(options.seeds)
     )
-    groups = grouped(cells_of(tasks, options.data, options.results))
+    try:
+        groups = grouped(cells_of(tasks, options.data, options.results))
+    except CompileError as error:
+        raise SystemExit(str(error)) from error
     print("\nPoints lost against the ANN, mean ± standard deviation over calibration seeds\n")
     print("\n".join(loss_table(groups)))
     print("\nPer image\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -26,6 +26,13 @@ class Cell:
         compile_seconds: Of spikec.compile.
         evaluate_seconds: Of spikec.evaluate, the ANN included.
         digest: Of the program.
+        mean_timesteps: Steps that an image takes, T if none leaves early. This and all below is
+            None in files of earlier versions.
+        mean_phi: Mean over the populations that stand for a ReLU or a linear node.
+        energy_unary: µJ, 45 nm, int8 weights, |n| additions per event and synapse.
+        energy_graded: The same, a multiplication per event and synapse.
+        energy_ann: µJ of the dense ANN, int8 weights and activations.
+        energy_matched_ann: The same with activations of as many bits as the spike count.
     """
 
     network: str
@@ -42,6 +49,12 @@ class Cell:
     compile_seconds: float
     evaluate_seconds: float
     digest: str
+    mean_timesteps: float | None = None
+    mean_phi: float | None = None
+    energy_unary: float | None = None
+    energy_graded: float | None = None
+    energy_ann: float | None = None
+    energy_matched_ann: float | None = None
 
     @property
     def loss(self) -> float:
@@ -54,12 +67,15 @@ class Cell:
         return self.network, self.setting, self.seed, self.images, self.calibration_images
 
 
-def spread(values: list[float], digits: int = 2) -> str:
-    """Mean ± standard deviation over seeds."""
-    mean = statistics.fmean(values)
-    if len(values) == 1:
+def spread(values: Sequence[float | None], digits: int = 2) -> str:
+    """Mean ± standard deviation over seeds; nothing where a seed's value is not known."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return ""
+    mean = statistics.fmean(known)
+    if len(known) == 1:
         return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} ± {statistics.stdev(values):.{digits}f}"
+    return f"{mean:.{digits}f} ± {statistics.stdev(known):.{digits}f}"
 
 
 def grouped(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
@@ -84,7 +100,8 @@ def loss_table(groups: dict[tuple[str, str], list[Cell]]) -> Iterator[str]:
 
 def detail_table(groups: dict[tuple[str, str], list[Cell]]) -> Iterator[str]:
     """Everything else: a row per network and setting."""
-    heads = ("accuracy %", "agreement %", "spikes k", "synops M", "unary synops M")
+    heads = ("accuracy %", "agreement %", "mean T", "mean φ", "spikes k", "synops M")
+    heads += ("unary synops M", "unary µJ", "graded µJ", "ANN int8 µJ", "ANN n bits µJ")
     yield row("network", "setting", "images", "seeds", *heads, "compile s", "evaluate s")
     yield row(*["---"] * (len(heads) + 6))
     for (network, setting), cells in groups.items():
@@ -95,9 +112,15 @@ def detail_table(groups: dict[tuple[str, str], list[Cell]]) -> Iterator[str]:
             str(len(cells)),
             spread([100 * c.accuracy for c in cells]),
             spread([100 * c.agreement for c in cells]),
+            spread([c.mean_timesteps for c in cells]),
+            spread([c.mean_phi for c in cells]),
             spread([c.spikes / 1e3 for c in cells], 1),
             spread([c.synops / 1e6 for c in cells]),
             spread([c.synops_unary / 1e6 for c in cells]),
+            spread([c.energy_unary for c in cells]),
+            spread([c.energy_graded for c in cells]),
+            spread([c.energy_ann for c in cells]),
+            spread([c.energy_matched_ann for c in cells]),
             spread([c.compile_seconds for c in cells], 1),
             spread([c.evaluate_seconds for c in cells], 1),
         )
