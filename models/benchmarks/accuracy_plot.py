@@ -11,6 +11,7 @@ levels it has, a line for each φ. Needs matplotlib, see requirements-simulator.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,8 +98,9 @@ def _over_energy(panel: Panel, styles: Styles, axes: Axes) -> None:
         bars = _bars([accuracy for _, accuracy in known])
         axes.errorbar([energy for energy, _ in known], **bars, **styles[name], label=name)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
+    ticks = _round_values(*axes.get_xlim())
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
     axes.set(xlabel="µJ per image, estimate: 45 nm, int8", ylabel="accuracy, %")
 
 
@@ -109,6 +111,14 @@ def _apart(ticks: Sequence[float]) -> list[float]:
         if not chosen or tick > 1.3 * chosen[-1]:
             chosen.append(tick)
     return chosen
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    """Between the ends of a logarithmic axis, few enough to be read."""
+    steps = (1, 2, 3, 5) if high < 20 * low else (1, 2, 5) if high < 200 * low else (1,)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values = (step * 10.0**decade for decade in decades for step in steps)
+    return [value for value in values if low <= value <= high]
 
 
 def _bars(ranges: Sequence[Range]) -> dict[str, list[float] | list[list[float]] | None]:

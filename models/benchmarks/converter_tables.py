@@ -26,6 +26,8 @@ class Conversion:
         ann_accuracy: The same of the ANN.
         agreement: Share of images on which both predict the same class.
         spikes: Per image, Σ|n| over T steps, without the input.
+        events: Per image, the same with 1 for every n other than 0: what is sent, with n as its
+            payload. None in files of earlier versions.
     """
 
     network: str
@@ -38,6 +40,7 @@ class Conversion:
     ann_accuracy: float
     agreement: float
     spikes: float
+    events: float | None = None
 
     @property
     def loss(self) -> float:
@@ -77,7 +80,7 @@ def loss_table(groups: Groups) -> Iterator[str]:
 
 def detail_table(groups: Groups) -> Iterator[str]:
     """Everything else: a row per network, T and converter."""
-    heads = ("accuracy %", "agreement %", "spikes k")
+    heads = ("accuracy %", "agreement %", "spikes k", "events k")
     yield row("network", "T", "converter", "images", "seeds", *heads)
     yield row(*["---"] * (len(heads) + 5))
     networks = list(dict.fromkeys(network for network, _, _ in groups))
@@ -93,4 +96,5 @@ def detail_table(groups: Groups) -> Iterator[str]:
             spread([100 * c.accuracy for c in cells]),
             spread([100 * c.agreement for c in cells]),
             spread([c.spikes / 1e3 for c in cells], 1),
+            spread([None if c.events is None else c.events / 1e3 for c in cells], 1),
         )

@@ -2,8 +2,11 @@
 
 Every converter starts from the same float weights and from the calibration images that spikec
 draws by the seed, and is evaluated on the same test images with the ANN beside. All neurons fire
-one spike or none per step; those of spikec-retract take early ones back by a spike of −1. spikec's
-weights and inputs are 8-bit integers, all others' float32.
+one spike or none per step; those of spikec-retract take early ones back by a spike of −1, those of
+spikec-windowed fire T steps after they have integrated T, and those of spikec-graded fire up to 4
+per step, which travel as one event with a payload. spikec's weights and inputs are 8-bit integers,
+all others' float32. spikec-best lets its weights learn, for which it needs torch and minutes for
+each network, T and seed; all others of spikec take seconds.
 
 SpikingJelly is converted by its ``RateCodingRecipe`` and sinabs by its ``from_model``; the head of
 conversions.py says with which options. Both are needed only to measure; they are in
@@ -31,6 +34,7 @@ from spikec import Preprocessing
 from spikec.compiler.ann import run_model
 from spikec.compiler.arrays import Array
 from spikec.compiler.calibration import drawn
+from spikec.compiler.errors import CompileError
 from spikec.compiler.frontend.load import load_graph
 from spikec.runtime.preprocess import preprocess
 
@@ -39,21 +43,30 @@ examples:
   python models/benchmarks/converters.py --data ~/data
   python models/benchmarks/converters.py --network resnet20_cifar10 --timesteps 8 32 --seeds 1
   python models/benchmarks/converters.py --converter spikec-plain sinabs-max --images 100
+  python models/benchmarks/converters.py --converter spikec-windowed spikec-graded spikec-best
 """
-OURS = {"spikec-plain": "plain", "spikec-retract": "retract"}
-"""Firing rules; φ = 1 and the pipeline "light"."""
+OURS: dict[str, dict[str, object]] = {
+    "spikec-plain": {},
+    "spikec-retract": {"fire": "retract"},
+    "spikec-windowed": {"windowed": True},
+    "spikec-graded": {"phi": 4},
+    "spikec-best": {"pipeline": "best", "weight_calibration": "gradient"},
+}
+"""Options other than φ = 1 and the pipeline "light"; to name "gradient" makes torch a must."""
 CHECKED = 50
 """Images on which the twin that the others convert is compared with the ONNX file."""
 DEFAULT_NETWORKS = ("resnet20_cifar10", "fashion_avgpool")
-CONVERTERS = (
+DEFAULT_CONVERTERS = (
     "spikingjelly-99.9",
     "spikingjelly-max",
     "spikingjelly-channel-99-half",
     "sinabs-99",
     "sinabs-max",
     "sinabs-normalize_weights-99",
-    *OURS,
+    "spikec-plain",
+    "spikec-retract",
 )
+CONVERTERS = tuple(dict.fromkeys((*DEFAULT_CONVERTERS, *OURS)))
 
 
 @dataclass(frozen=True)
@@ -92,8 +105,8 @@ class Images:
         return cls(model_file(task.network, folder), preprocessing, calibration, *chosen)
 
 
-Found = tuple[float, float, float, float]
-"""Accuracy, the ANN's accuracy, agreement and spikes per image."""
+Found = tuple[float, float, float, float, float]
+"""Accuracy, the ANN's accuracy, agreement, and spikes and events per image."""
 
 
 def measure(task: Task, folder: Path) -> Iterator[Conversion]:
@@ -123,7 +136,8 @@ def _theirs(task: Task, images: Images) -> Iterator[Found]:
         classes = sums[:, steps - 1].argmax(1)
         right, ann_right = np.mean(classes == images.labels), np.mean(ann == images.labels)
         agreement = np.mean(classes == ann)
-        yield float(right), float(ann_right), float(agreement), float(spikes[:, steps - 1].mean())
+        fired = float(spikes[:, steps - 1].mean())  # one spike is one event
+        yield float(right), float(ann_right), float(agreement), fired, fired
 
 
 def _ours(task: Task, images: Images) -> Iterator[Found]:
@@ -133,17 +147,18 @@ def _ours(task: Task, images: Images) -> Iterator[Found]:
             images.model,
             images.calibration,
             timesteps=steps,
-            phi=1,
-            fire=OURS[task.converter],
-            pipeline="light",
+            **{"phi": 1, "pipeline": "light", **OURS[task.converter]},
             seed=task.seed,
             preprocessing=images.preprocessing,
             calibration_images=task.calibration_images,
         )
         report = spikec.evaluate(program, images.test, images.labels, ann=images.model)
-        spiking = [layer.spikes.sum() for layer in report.layers if layer.kind != "input"]
-        spikes = float(sum(spiking)) / len(images.test)
-        yield report.accuracy, report.ann_accuracy, report.agreement, spikes
+        spiking = [layer for layer in report.layers if layer.kind != "input"]
+        spikes, events = (
+            float(sum(getattr(layer, counted).sum() for layer in spiking)) / len(images.test)
+            for counted in ("spikes", "events")
+        )
+        yield report.accuracy, report.ann_accuracy, report.agreement, spikes, events
 
 
 def cells_of(tasks: Iterable[Task], folder: Path, file: Path) -> Iterator[Conversion]:
@@ -172,8 +187,8 @@ def parser() -> argparse.ArgumentParser:
     named = {"nargs": "+", "metavar": "NAME"}
     text = f"by default {' '.join(DEFAULT_NETWORKS)}"
     add("--network", choices=NETWORKS, default=DEFAULT_NETWORKS, help=text, **named)
-    text = f"of {', '.join(CONVERTERS)}; all by default"
-    add("--converter", choices=CONVERTERS, default=CONVERTERS, help=text, **named)
+    text = f"of {', '.join(CONVERTERS)}; by default all but the last three"
+    add("--converter", choices=CONVERTERS, default=DEFAULT_CONVERTERS, help=text, **named)
     steps = (4, 8, 16, 32)
     add("--timesteps", type=count, nargs="+", default=steps, metavar="T", help="4 8 16 32")
     add("--calibration-images", type=count, default=256, help="drawn by the seed (256)")
@@ -194,7 +209,10 @@ def tasks_of(options: argparse.Namespace) -> Iterator[Task]:
 def main() -> None:
     """Measure what is not measured yet, print the tables."""
     options = parser().parse_args()
-    groups = grouped(cells_of(tasks_of(options), options.data, options.results))
+    try:
+        groups = grouped(cells_of(tasks_of(options), options.data, options.results))
+    except CompileError as error:
+        raise SystemExit(str(error)) from error
     print("\nPoints lost against the ANN, mean ± standard deviation over calibration seeds\n")
     print("\n".join(loss_table(groups)))
     print("\nThe same, with what it takes\n")
