@@ -6,25 +6,33 @@ import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Never
 
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "models" / "benchmarks"
+import spikec
+from spikec.compiler.options import CompileOptions
+from spikec.compiler.pipelines import chosen_options
+
+MODELS = Path(__file__).resolve().parents[1] / "models"
+BENCHMARKS = MODELS / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
 import converters  # noqa: E402
 from converter_tables import Conversion, detail_table, grouped, loss_table  # noqa: E402
+from networks import GREY, Images  # noqa: E402
 from records import append, finished  # noqa: E402
 
-CELL = Conversion("net", "sinabs-max", 8, 0, 500, 256, 0.75, 0.9, 0.8, 41500.0)
+CELL = Conversion("net", "sinabs-max", 8, 0, 500, 256, 0.75, 0.9, 0.8, 41500.0, 41500.0)
 CELLS = (
     CELL,
     replace(CELL, seed=1, accuracy=0.77, agreement=0.84, spikes=41900.0),
     replace(CELL, timesteps=32, accuracy=0.9, agreement=1.0),
-    replace(CELL, converter="spikec-plain", timesteps=32, accuracy=0.91),
+    replace(CELL, converter="spikec-graded", timesteps=32, accuracy=0.91, events=20750.0),
 )
-FASHION = BENCHMARKS.parent / "networks" / "fashion_avgpool.onnx"
+FASHION = MODELS / "networks" / "fashion_avgpool.onnx"
+DEMO = (Images("demo_images.npz"), GREY)
 
 
 def test_points_lost_stand_in_a_row_per_converter_and_a_column_per_t() -> None:
@@ -32,18 +40,29 @@ def test_points_lost_stand_in_a_row_per_converter_and_a_column_per_t() -> None:
         "| network | ANN | converter | T=8 | T=32 |",
         "| --- | --- | --- | --- | --- |",
         "| net | 90.00% | sinabs-max | 14.00 ± 1.41 | 0.00 |",
-        "| net | 90.00% | spikec-plain |  | -1.00 |",
+        "| net | 90.00% | spikec-graded |  | -1.00 |",
     ]
 
 
 def test_converters_of_one_t_stand_together() -> None:
     table = list(detail_table(grouped(reversed(CELLS))))
-    assert table[0].endswith("| images | seeds | accuracy % | agreement % | spikes k |")
+    assert table[0].endswith("| images | seeds | accuracy % | agreement % | spikes k | events k |")
     assert table[2:] == [
-        "| net | 8 | sinabs-max | 500 | 2 | 76.00 ± 1.41 | 82.00 ± 2.83 | 41.7 ± 0.3 |",
-        "| net | 32 | spikec-plain | 500 | 1 | 91.00 | 80.00 | 41.5 |",
-        "| net | 32 | sinabs-max | 500 | 1 | 90.00 | 100.00 | 41.5 |",
+        "| net | 8 | sinabs-max | 500 | 2 | 76.00 ± 1.41 | 82.00 ± 2.83 | 41.7 ± 0.3 "
+        "| 41.5 ± 0.0 |",
+        "| net | 32 | spikec-graded | 500 | 1 | 91.00 | 80.00 | 41.5 | 20.8 |",
+        "| net | 32 | sinabs-max | 500 | 1 | 90.00 | 100.00 | 41.5 | 41.5 |",
     ]
+
+
+def test_cells_of_earlier_versions_are_read_without_events(tmp_path: Path) -> None:
+    old = asdict(CELL)
+    del old["events"]
+    file = tmp_path / "cells.jsonl"
+    file.write_text(json.dumps(old) + "\n", encoding="utf-8")
+    cells = finished(file, Conversion)
+    assert cells == {CELL.key: replace(CELL, events=None)}
+    assert list(detail_table(grouped(cells.values())))[2].endswith("| 80.00 | 41.5 |  |")
 
 
 def test_finished_cells_are_read_again_and_a_cut_off_line_is_not(tmp_path: Path) -> None:
@@ -79,7 +98,60 @@ def test_the_command_line_takes_names_and_counts() -> None:
         ["--data", "x", "--network", "fashion_avgpool", "--timesteps", "4", "16"]
     )
     assert (options.network, options.timesteps) == (["fashion_avgpool"], [4, 16])
-    assert tuple(options.converter) == converters.CONVERTERS
+    assert "spikec-plain" in options.converter
+    assert not {"spikec-windowed", "spikec-graded", "spikec-best"} & set(options.converter)
+    assert set(options.converter) < set(converters.CONVERTERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "phi", "fire", "windowed", "weights"),
+    [
+        ("spikec-plain", 1, "plain", False, "none"),
+        ("spikec-retract", 1, "retract", False, "none"),
+        ("spikec-windowed", 1, "plain", True, "none"),
+        ("spikec-graded", 4, "plain", False, "none"),
+        ("spikec-best", 1, "plain", False, "gradient"),
+    ],
+)
+def test_a_program_of_ours_is_compiled_as_it_is_named(
+    name: str, phi: int, fire: str, windowed: bool, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[CompileOptions] = []
+
+    def compiled(model: Path, images: np.ndarray, *, pipeline: str, **given: object) -> Never:
+        del given["preprocessing"]
+        asked.append(chosen_options(pipeline, given))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(converters.spikec, "compile", compiled)
+    monkeypatch.setattr(converters, "NETWORKS", {"fashion_avgpool": DEMO})
+    task = converters.Task("fashion_avgpool", name, (6,), 3, 10, 16)
+    with pytest.raises(KeyboardInterrupt):
+        list(converters.measure(task, MODELS))
+    wanted = CompileOptions(
+        **{"timesteps": 6, "phi": phi, "fire": fire, "windowed": windowed, "seed": 3},
+        **{"calibration_images": 16, "weight_calibration": weights},
+    )
+    assert asked == [wanted]
+
+
+def test_a_graded_spike_is_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converters, "NETWORKS", {"fashion_avgpool": DEMO})
+    monkeypatch.setitem(converters.OURS, "spikec-graded", {"phi": 4, "pipeline": "none"})
+    task = converters.Task("fashion_avgpool", "spikec-graded", (2,), 0, 5, 16)
+    (cell,) = converters.measure(task, MODELS)
+    calibration, test, _ = DEMO[0].read(MODELS)
+    program = spikec.compile(
+        FASHION,
+        calibration,
+        **{"timesteps": 2, "phi": 4, "pipeline": "none", "preprocessing": DEMO[1]},
+        calibration_images=16,
+    )
+    firing = {p.name for p in program.populations if p.name != program.input.name}
+    spikes = spikec.run(program, test[:5], record=firing - {program.readout.name}).spikes
+    assert cell.spikes == pytest.approx(sum(int(abs(n).sum()) for n in spikes.values()) / 5)
+    assert cell.events == pytest.approx(sum(np.count_nonzero(n) for n in spikes.values()) / 5)
+    assert 0 < cell.events < cell.spikes
 
 
 @pytest.mark.parametrize(

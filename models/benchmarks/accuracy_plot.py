@@ -98,7 +98,7 @@ def _over_energy(panel: Panel, styles: Styles, axes: Axes) -> None:
         bars = _bars([accuracy for _, accuracy in known])
         axes.errorbar([energy for energy, _ in known], **bars, **styles[name], label=name)
     axes.set_xscale("log")
-    ticks = _round_values(*axes.get_xlim())
+    ticks = round_values(*axes.get_xlim())
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xticks([], minor=True)
     axes.set(xlabel="µJ per image, estimate: 45 nm, int8", ylabel="accuracy, %")
@@ -113,7 +113,7 @@ def _apart(ticks: Sequence[float]) -> list[float]:
     return chosen
 
 
-def _round_values(low: float, high: float) -> list[float]:
+def round_values(low: float, high: float) -> list[float]:
     """Between the ends of a logarithmic axis, few enough to be read."""
     steps = (1, 2, 3, 5) if high < 20 * low else (1, 2, 5) if high < 200 * low else (1,)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
