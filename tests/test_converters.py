@@ -24,7 +24,7 @@ from converter_tables import Conversion, detail_table, grouped, loss_table  # no
 from networks import GREY, Images  # noqa: E402
 from records import append, finished  # noqa: E402
 
-CELL = Conversion("net", "sinabs-max", 8, 0, 500, 256, 0.75, 0.9, 0.8, 41500.0, 41500.0)
+CELL = Conversion("net", "sinabs-max", 8, 0, 500, 256, 0.75, 0.9, 0.8, 41500.0, 41500.0, 7.0)
 CELLS = (
     CELL,
     replace(CELL, seed=1, accuracy=0.77, agreement=0.84, spikes=41900.0),
@@ -46,23 +46,25 @@ def test_points_lost_stand_in_a_row_per_converter_and_a_column_per_t() -> None:
 
 def test_converters_of_one_t_stand_together() -> None:
     table = list(detail_table(grouped(reversed(CELLS))))
-    assert table[0].endswith("| images | seeds | accuracy % | agreement % | spikes k | events k |")
+    assert table[0].endswith(
+        "| images | seeds | accuracy % | agreement % | spikes k | events k | convert s |"
+    )
     assert table[2:] == [
         "| net | 8 | sinabs-max | 500 | 2 | 76.00 ± 1.41 | 82.00 ± 2.83 | 41.7 ± 0.3 "
-        "| 41.5 ± 0.0 |",
-        "| net | 32 | spikec-graded | 500 | 1 | 91.00 | 80.00 | 41.5 | 20.8 |",
-        "| net | 32 | sinabs-max | 500 | 1 | 90.00 | 100.00 | 41.5 | 41.5 |",
+        "| 41.5 ± 0.0 | 7.0 ± 0.0 |",
+        "| net | 32 | spikec-graded | 500 | 1 | 91.00 | 80.00 | 41.5 | 20.8 | 7.0 |",
+        "| net | 32 | sinabs-max | 500 | 1 | 90.00 | 100.00 | 41.5 | 41.5 | 7.0 |",
     ]
 
 
-def test_cells_of_earlier_versions_are_read_without_events(tmp_path: Path) -> None:
+def test_cells_of_earlier_versions_are_read_without_events_and_seconds(tmp_path: Path) -> None:
     old = asdict(CELL)
-    del old["events"]
+    del old["events"], old["convert_seconds"]
     file = tmp_path / "cells.jsonl"
     file.write_text(json.dumps(old) + "\n", encoding="utf-8")
     cells = finished(file, Conversion)
-    assert cells == {CELL.key: replace(CELL, events=None)}
-    assert list(detail_table(grouped(cells.values())))[2].endswith("| 80.00 | 41.5 |  |")
+    assert cells == {CELL.key: replace(CELL, events=None, convert_seconds=None)}
+    assert list(detail_table(grouped(cells.values())))[2].endswith("| 80.00 | 41.5 |  |  |")
 
 
 def test_finished_cells_are_read_again_and_a_cut_off_line_is_not(tmp_path: Path) -> None:

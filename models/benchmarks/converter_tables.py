@@ -27,7 +27,8 @@ class Conversion:
         agreement: Share of images on which both predict the same class.
         spikes: Per image, Σ|n| over T steps, without the input.
         events: Per image, the same with 1 for every n other than 0: what is sent, with n as its
-            payload. None in files of earlier versions.
+            payload. This and all below is None in files of earlier versions.
+        convert_seconds: To convert, calibration included; the libraries convert once for all T.
     """
 
     network: str
@@ -41,6 +42,7 @@ class Conversion:
     agreement: float
     spikes: float
     events: float | None = None
+    convert_seconds: float | None = None
 
     @property
     def loss(self) -> float:
@@ -80,7 +82,7 @@ def loss_table(groups: Groups) -> Iterator[str]:
 
 def detail_table(groups: Groups) -> Iterator[str]:
     """Everything else: a row per network, T and converter."""
-    heads = ("accuracy %", "agreement %", "spikes k", "events k")
+    heads = ("accuracy %", "agreement %", "spikes k", "events k", "convert s")
     yield row("network", "T", "converter", "images", "seeds", *heads)
     yield row(*["---"] * (len(heads) + 5))
     networks = list(dict.fromkeys(network for network, _, _ in groups))
@@ -97,4 +99,5 @@ def detail_table(groups: Groups) -> Iterator[str]:
             spread([100 * c.agreement for c in cells]),
             spread([c.spikes / 1e3 for c in cells], 1),
             spread([None if c.events is None else c.events / 1e3 for c in cells], 1),
+            spread([c.convert_seconds for c in cells], 1),
         )

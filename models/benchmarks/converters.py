@@ -19,6 +19,7 @@ The data folder (``--data`` or $SPIKEC_DATA) is the one of accuracy.py.
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,8 +106,8 @@ class Images:
         return cls(model_file(task.network, folder), preprocessing, calibration, *chosen)
 
 
-Found = tuple[float, float, float, float, float]
-"""Accuracy, the ANN's accuracy, agreement, and spikes and events per image."""
+Found = tuple[float, float, float, float, float, float]
+"""Accuracy, the ANN's accuracy, agreement, spikes and events per image, seconds to convert."""
 
 
 def measure(task: Task, folder: Path) -> Iterator[Conversion]:
@@ -129,7 +130,9 @@ def _theirs(task: Task, images: Images) -> Iterator[Found]:
     logits = run_model(images.model, test)
     twin = torch_twin(load_graph(images.model))
     check_twin(twin, torch.from_numpy(test[:CHECKED]), logits[:CHECKED])
+    begin = time.perf_counter()
     converted = LIBRARIES[task.converter](twin, torch.from_numpy(calibration))
+    seconds = time.perf_counter() - begin
     sums, spikes = converted.run(torch.from_numpy(test), max(task.timesteps))
     ann = logits.argmax(1)
     for steps in task.timesteps:
@@ -137,12 +140,13 @@ def _theirs(task: Task, images: Images) -> Iterator[Found]:
         right, ann_right = np.mean(classes == images.labels), np.mean(ann == images.labels)
         agreement = np.mean(classes == ann)
         fired = float(spikes[:, steps - 1].mean())  # one spike is one event
-        yield float(right), float(ann_right), float(agreement), fired, fired
+        yield float(right), float(ann_right), float(agreement), fired, fired, seconds
 
 
 def _ours(task: Task, images: Images) -> Iterator[Found]:
     """A program for each T."""
     for steps in task.timesteps:
+        begin = time.perf_counter()
         program = spikec.compile(
             images.model,
             images.calibration,
@@ -152,13 +156,14 @@ def _ours(task: Task, images: Images) -> Iterator[Found]:
             preprocessing=images.preprocessing,
             calibration_images=task.calibration_images,
         )
+        seconds = time.perf_counter() - begin
         report = spikec.evaluate(program, images.test, images.labels, ann=images.model)
         spiking = [layer for layer in report.layers if layer.kind != "input"]
         spikes, events = (
             float(sum(getattr(layer, counted).sum() for layer in spiking)) / len(images.test)
             for counted in ("spikes", "events")
         )
-        yield report.accuracy, report.ann_accuracy, report.agreement, spikes, events
+        yield report.accuracy, report.ann_accuracy, report.agreement, spikes, events, seconds
 
 
 def cells_of(tasks: Iterable[Task], folder: Path, file: Path) -> Iterator[Conversion]:
