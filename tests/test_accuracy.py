@@ -197,7 +197,13 @@ def test_a_quantised_ann_stands_at_the_t_of_every_program_that_it_matches() -> N
     assert (point.timesteps, point.energy) == (8, 1.25)
     assert point.loss.mean == pytest.approx(1)
     (point,) = panel.quantised["ANN, φT + 1 levels, φ=2"]
-    assert point.timesteps == 3.5
+    assert point.timesteps == 4
+
+
+def test_programs_that_end_after_equally_many_steps_are_two_points() -> None:
+    settings = ("T=8,exit_loss=1", "T=16,exit_loss=1")
+    (panel,) = panels(replace(CELL, setting=text, mean_timesteps=2.5) for text in settings)
+    assert [p.timesteps for p in panel.programs["φ=1, plain, exit_loss=1"]] == [2.5, 2.5]
 
 
 def test_numbers_of_images_do_not_mix() -> None:

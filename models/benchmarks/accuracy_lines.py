@@ -31,7 +31,8 @@ class Point:
     """A program, or the quantised ANN of its φT, over all seeds.
 
     Attributes:
-        timesteps: Mean steps that an image takes in the program.
+        timesteps: Mean steps that an image takes in the program; for a quantised ANN the T of
+            the programs that it matches, which is what their images may take.
         loss: Points lost against the ANN.
         accuracy: Per cent.
         energy: µJ per image: of a program the cheaper of unary and graded counting, of a quantised
@@ -85,31 +86,31 @@ def _panel(cells: Sequence[Cell]) -> Panel:
     groups: Groups = {}
     for cell in cells:
         groups.setdefault((cell.setting, cell.calibration_images), []).append(cell)
-    programs: dict[str, dict[float, Point]] = {}
-    quantised: dict[str, dict[float, Point]] = {}
+    programs: dict[str, list[Point]] = {}
+    quantised: dict[str, dict[int, Point]] = {}
     for (text, images), group in groups.items():
         if is_quantised_ann(text):
             continue
         setting = Setting.parse(text)
         point = _point(group, _timesteps(setting, group), ("energy_unary", "energy_graded"))
-        programs.setdefault(title(setting, images), {})[point.timesteps] = point
+        programs.setdefault(title(setting, images), []).append(point)
         twin = setting.quantised_ann.text
         if (twin, images) in groups:
-            matched = _point(groups[twin, images], point.timesteps, ("energy_matched_ann",))
+            matched = _point(groups[twin, images], setting.timesteps, ("energy_matched_ann",))
             name = _named([QUANTISED, f"φ={setting.phi}", *twin.split(",")[1:]], images)
-            quantised.setdefault(name, {})[point.timesteps] = matched
+            quantised.setdefault(name, {})[setting.timesteps] = matched
     return Panel(
         cells[0].network,
         cells[0].images,
         100 * cells[0].ann_accuracy,
         next((c.energy_ann for c in cells if c.energy_ann is not None), None),
-        _lines(programs),
-        _lines(quantised),
+        {name: _sorted(points) for name, points in programs.items()},
+        {name: _sorted(points.values()) for name, points in quantised.items()},
     )
 
 
-def _lines(points: dict[str, dict[float, Point]]) -> Lines:
-    return {name: tuple(line[steps] for steps in sorted(line)) for name, line in points.items()}
+def _sorted(points: Iterable[Point]) -> tuple[Point, ...]:
+    return tuple(sorted(points, key=lambda point: point.timesteps))
 
 
 def title(setting: Setting, calibration_images: int = 0) -> str:
