@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -39,18 +39,18 @@ _HELD_BACK = 8
 _FEATURES = 60.0
 """Weight of the activations' error: they are many, and tell more of few images than the output."""
 _COPIES = 3
-"""Moved and mirrored copies of the held-back images that judge beside them; none is mixed, for a
-program reads whole images."""
+"""Varied copies of the held-back images that judge beside them."""
 _MEMORY = 0.98
 """What an average keeps of itself at each step."""
 _WARM_UP = 20
 """Steps until they have their full size."""
 _STILL = 0.5
 """Part of the steps behind which they become smaller."""
-_URGENCY, _PACES = 150.0, (1.0, 25.0)
-"""Steps grow with the activations' relative squared error at the start, within limits: where it is
-small, small ones serve unseen images best; where many activations miss their level, parameters
-have to go further."""
+_URGENCY, _PACES = 2000.0, (1.0, 25.0)
+"""Steps grow with the square of the activations' relative squared error at the start, within
+limits. Where many activations miss their level, parameters have to go further; where few do,
+gradients that go straight through rounding lead thresholds astray, the further the larger the
+steps."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,13 @@ def distilled(
     judges, pupils = every[:held], every[held:] if len(images) > 1 else every
     random = torch.Generator().manual_seed(lesson.seed)
     varied = batches(pupils, lesson.batch, lesson.variation, random)
-    moved = replace(lesson.variation, mix=False)
-    copies = islice(batches(judges, held, moved, random), _COPIES if moved != UNCHANGED else 0)
+    varies = lesson.variation != UNCHANGED
+    copies = islice(batches(judges, held, lesson.variation, random), _COPIES if varies else 0)
     judges = torch.cat([judges, *copies])
     with working(lesson.threads) as crew:
         school = _School(student, lesson, crew)
         before, error = school.judged(student.parameters, judges)
-        pace = min(max(_URGENCY * error, _PACES[0]), _PACES[1])
+        pace = min(max(_URGENCY * error**2, _PACES[0]), _PACES[1])
         for step in range(lesson.steps):
             progress(step, lesson.steps)
             school.learn(next(varied), pace * _slower(step / lesson.steps, step))
