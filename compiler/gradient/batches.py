@@ -1,7 +1,7 @@
 """Batches of calibration images, each time a little different.
 
-Images are moved and mirrored, never laid over each other: activations are what is learnt most, and
-those of mixed images are quieter than any that a program meets.
+The teacher answers any image, so one that no class is right for teaches too: two images laid over
+each other (Zhang et al., "mixup", ICLR 2018) ask for what lies between two confident answers.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ class Variation:
     Attributes:
         shift: They are moved by up to so many pixels; 0 leaves them where they are.
         flip: Whether they are mirrored left to right.
+        mix: Whether each is laid over another one.
     """
 
     shift: int = 0
     flip: bool = False
+    mix: bool = False
 
 
 UNCHANGED = Variation()
@@ -52,7 +54,7 @@ def _varied(batch: Tensor, variation: Variation, random: Generator) -> Tensor:
         batch = _mirrored(batch, random)
     if variation.shift:
         batch = _moved(batch, variation.shift, random)
-    return batch
+    return _mixed(batch, random) if variation.mix else batch
 
 
 def _mirrored(batch: Tensor, random: Generator) -> Tensor:
@@ -73,3 +75,10 @@ def _moved(batch: Tensor, shift: int, random: Generator) -> Tensor:
         for image, (y, x) in zip(padded, corners, strict=True)
     ]
     return torch.stack(parts)
+
+
+def _mixed(batch: Tensor, random: Generator) -> Tensor:
+    import torch
+
+    share = torch.rand(len(batch), generator=random).reshape(-1, *[1] * (batch.dim() - 1))
+    return share * batch + (1 - share) * batch.roll(1, 0)

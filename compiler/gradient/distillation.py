@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,8 @@ _HELD_BACK = 8
 _FEATURES = 60.0
 """Weight of the activations' error: they are many, and tell more of few images than the output."""
 _COPIES = 3
-"""Varied copies of the held-back images that judge beside them."""
+"""Moved and mirrored copies of the held-back images that judge beside them; none is mixed, for a
+program reads whole images."""
 _MEMORY = 0.98
 """What an average keeps of itself at each step."""
 _WARM_UP = 20
@@ -112,8 +113,8 @@ def distilled(
     judges, pupils = every[:held], every[held:] if len(images) > 1 else every
     random = torch.Generator().manual_seed(lesson.seed)
     varied = batches(pupils, lesson.batch, lesson.variation, random)
-    varies = lesson.variation != UNCHANGED
-    copies = islice(batches(judges, held, lesson.variation, random), _COPIES if varies else 0)
+    moved = replace(lesson.variation, mix=False)
+    copies = islice(batches(judges, held, moved, random), _COPIES if moved != UNCHANGED else 0)
     judges = torch.cat([judges, *copies])
     with working(lesson.threads) as crew:
         school = _School(student, lesson, crew)

@@ -108,7 +108,7 @@ def _lesson(graph: Graph, options: CompileOptions) -> Lesson:
         part=part,
         threads=max(1, fitting // part),
         scores=_has_scores(graph),
-        variation=Variation(_SHIFT if images else 0, flip=images),
+        variation=Variation(_SHIFT if images else 0, flip=images, mix=True),
         seed=options.seed,
     )
 

@@ -49,3 +49,10 @@ def test_moved_images_keep_what_stays_inside() -> None:
     assert moved.shape == spot.shape
     assert moved[:, :, 2:7, 2:7].sum(dim=(1, 2, 3)).tolist() == [1.0] * 12
     assert len({int(image.argmax()) for image in moved}) > 3
+
+
+def test_mixed_images_lie_between_two() -> None:
+    (batch,) = drawn(IMAGES[:2], Variation(mix=True), count=1)
+    values = batch[:, 0, 0, 0]
+    assert all(1 < value < 2 for value in values.tolist())
+    assert torch.equal(batch, values.reshape(-1, 1, 1, 1).expand_as(batch))

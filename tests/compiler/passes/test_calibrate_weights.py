@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from graphs import Sketch
+from onnx_models import small_cnn
 from source_tree import ROOT
 
 import spikec
+from spikec.backends.reference import ReferenceBackend
 from spikec.compiler.ann import Ann, run_model
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.errors import OptionError, UnsupportedOpError
+from spikec.compiler.frontend.load import load_graph
 from spikec.compiler.gradient.distillation import Lesson, distilled
 from spikec.compiler.gradient.library import REQUIREMENT, need_torch
 from spikec.compiler.gradient.operators import operation
@@ -27,6 +30,7 @@ from spikec.compiler.passes.fold_affine import FOLD_AFFINE
 from spikec.compiler.passes.move_activations import MOVE_ACTIVATIONS
 from spikec.compiler.passes.place_neurons import place_neurons
 from spikec.compiler.passes.quantize_weights import quantize_weights
+from spikec.compiler.pipeline import compile_graph
 from spikec.compiler.softmax import log_softmax
 
 if importlib.util.find_spec("torch") is None:
@@ -219,6 +223,23 @@ def test_the_same_seed_gives_the_same_program_and_it_is_closer_to_the_network(
         distances.append(float((np.exp(exact) * (exact - found)).sum(1).mean()))
     assert digests[0] == digests[1] != digests[2]
     assert distances[0] < distances[2]
+
+
+def test_what_only_mixed_images_gain_by_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two images of white noise laid over each other are quieter, unlike any image."""
+    monkeypatch.setattr("spikec.compiler.passes.calibrate_weights._STEPS", (200, 200))
+    large = dict.fromkeys(("weight", "bias", "threshold"), 4e-4)  # few steps, random weights
+    monkeypatch.setattr("spikec.compiler.gradient.adam._RATES", large)
+    monkeypatch.setattr("spikec.compiler.gradient.distillation._PACES", (4.0, 4.0))
+    loaded, inputs = load_graph(small_cnn()), images(2, 8, 8, count=512)
+    digests = []
+    for weights in ("gradient", "none"):
+        options = CompileOptions(
+            timesteps=2, phi=3, input_bits=9, calibration_images=512, weight_calibration=weights
+        )
+        compiled = compile_graph(loaded, inputs, options, ReferenceBackend())
+        digests.append(compiled.program.digest)
+    assert digests[0] == digests[1]
 
 
 def test_an_operator_without_a_form_in_torch_is_refused_by_name() -> None:
