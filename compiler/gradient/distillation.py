@@ -162,18 +162,18 @@ class _School:
                 return torch.stack(self._losses(parameters, part)) * len(part)
 
         found = list(self._crew.map(look, images.split(self._lesson.part)))
-        distance, error = (torch.stack(found).sum(0) / len(images)).tolist()
-        return distance + _FEATURES * error, error
+        loss, error = (torch.stack(found).sum(0) / len(images)).tolist()
+        return loss, error
 
     def _gradients(self, part: Tensor) -> tuple[Tensor, ...]:
         import torch
 
-        distance, error = self._losses(self._now, part)
-        loss = distance + _FEATURES * error
+        loss, _ = self._losses(self._now, part)
         found: tuple[Tensor, ...] = torch.autograd.grad(loss, list(self._now.values()))
         return found
 
     def _losses(self, parameters: Parameters, part: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and the error of the activations in it."""
         import torch
 
         student, output = self._student, self._student.output
@@ -183,7 +183,8 @@ class _School:
         learnt = rounded(student, parameters, images)
         features = [_error(taught[name], learnt[name]) for name in student.populations]
         distance = _distance(taught[output], learnt[output], scores=self._lesson.scores)
-        return distance, torch.stack(features).mean()
+        error = torch.stack(features).mean()
+        return distance + _FEATURES * error, error
 
 
 def _weighted(terms: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
