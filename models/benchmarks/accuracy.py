@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from command_line import measuring, note
+from activity import per_image
+from command_line import measuring, note, refusals_in_words
 from networks import DEFAULT_NETWORKS, NETWORKS, model_file
 from records import append, finished
 from settings import Setting
@@ -25,7 +26,6 @@ from tables import Cell, detail_table, grouped, loss_table
 
 import spikec
 from spikec import Report
-from spikec.compiler.errors import CompileError
 from spikec.compiler.populations import AdaFire
 
 EXAMPLES = """\
@@ -80,7 +80,6 @@ def measure(task: Task, folder: Path) -> Cell:
     compiled = time.perf_counter()
     report = spikec.evaluate(program, test, labels, ann=model)
     evaluated = time.perf_counter()
-    spiking = [layer for layer in report.layers if layer.kind != "input"]
     phis = [p.phi for p in program.populations if isinstance(p, AdaFire)]
     return Cell(
         network=task.network,
@@ -91,9 +90,9 @@ def measure(task: Task, folder: Path) -> Cell:
         accuracy=report.accuracy,
         ann_accuracy=report.ann_accuracy,
         agreement=report.agreement,
-        spikes=float(sum(layer.spikes.sum() for layer in spiking)) / len(test),
-        synops=float(sum(layer.graded.sum() for layer in spiking)) / len(test),
-        synops_unary=float(sum(layer.unary.sum() for layer in spiking)) / len(test),
+        spikes=per_image(report, "spikes"),
+        synops=per_image(report, "graded"),
+        synops_unary=per_image(report, "unary"),
         compile_seconds=compiled - begin,
         evaluate_seconds=evaluated - compiled,
         digest=report.digest,
@@ -181,10 +180,8 @@ def main() -> None:
         for setting in columns(options.setting, quantised_ann=options.quantised_ann)
         for seed in range(options.seeds)
     )
-    try:
+    with refusals_in_words():
         groups = grouped(cells_of(tasks, options.data, options.results))
-    except CompileError as error:
-        raise SystemExit(str(error)) from error
     print("\nPoints lost against the ANN, mean ± standard deviation over calibration seeds\n")
     print("\n".join(loss_table(groups)))
     print("\nPer image\n")

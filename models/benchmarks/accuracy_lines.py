@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from settings import Setting, is_quantised_ann
-from tables import Cell
+from tables import Cell, known
 
 QUANTISED = "ANN, φT + 1 levels"
 
@@ -142,16 +142,11 @@ def _point(cells: Sequence[Cell], timesteps: float, ways: Sequence[str]) -> Poin
 
 def _timesteps(setting: Setting, cells: Sequence[Cell]) -> float:
     """As counted, where images may leave early; as written, where nothing was counted."""
-    known = [cell.mean_timesteps for cell in cells if cell.mean_timesteps is not None]
-    return fmean(known) if len(known) == len(cells) else float(setting.timesteps)
+    counted = known([cell.mean_timesteps for cell in cells])
+    return fmean(counted) if counted else float(setting.timesteps)
 
 
 def _energy(cells: Sequence[Cell], ways: Sequence[str]) -> float | None:
     """The cheapest way of counting, mean over seeds."""
-    totals: list[float] = []
-    for way in ways:
-        found = [energy for cell in cells if (energy := getattr(cell, way)) is not None]
-        if len(found) < len(cells):
-            return None
-        totals.append(fmean(found))
-    return min(totals)
+    totals = [known([getattr(cell, way) for cell in cells]) for way in ways]
+    return min(map(fmean, totals)) if all(totals) else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from spikec import Report
 from spikec.backends.base import BackendRun
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.program import Program
@@ -22,3 +25,9 @@ def synops(program: Program, run: BackendRun) -> float:
         if connection.source != program.input.name
     )
     return total / (len(run.readout) * program.timesteps)
+
+
+def per_image(report: Report, counted: Literal["spikes", "events", "graded", "unary"]) -> float:
+    """One of the counts of an evaluation, over all layers but the input."""
+    layers = (layer for layer in report.layers if layer.kind != "input")
+    return float(sum(getattr(layer, counted).sum() for layer in layers)) / report.images

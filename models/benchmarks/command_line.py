@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from spikec.compiler.errors import CompileError
 
 
 def measuring(description: str | None, examples: str, results: str) -> argparse.ArgumentParser:
@@ -36,6 +40,15 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)
+
+
+@contextmanager
+def refusals_in_words() -> Iterator[None]:
+    """What spikec refuses ends a measurement with its message and hint, without a traceback."""
+    try:
+        yield
+    except CompileError as error:
+        raise SystemExit(str(error)) from error
 
 
 def note(line: str) -> None:

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from command_line import count, measuring, note
+from activity import per_image
+from command_line import count, measuring, note, refusals_in_words
 from converter_tables import Conversion, Key, detail_table, grouped, loss_table
 from networks import NETWORKS, model_file
 from records import append, finished
@@ -35,7 +36,6 @@ from spikec import Preprocessing
 from spikec.compiler.ann import run_model
 from spikec.compiler.arrays import Array
 from spikec.compiler.calibration import drawn
-from spikec.compiler.errors import CompileError
 from spikec.compiler.frontend.load import load_graph
 from spikec.runtime.preprocess import preprocess
 
@@ -57,17 +57,16 @@ OURS: dict[str, dict[str, object]] = {
 CHECKED = 50
 """Images on which the twin that the others convert is compared with the ONNX file."""
 DEFAULT_NETWORKS = ("resnet20_cifar10", "fashion_avgpool")
-DEFAULT_CONVERTERS = (
+THEIRS = (
     "spikingjelly-99.9",
     "spikingjelly-max",
     "spikingjelly-channel-99-half",
     "sinabs-99",
     "sinabs-max",
     "sinabs-normalize_weights-99",
-    "spikec-plain",
-    "spikec-retract",
 )
-CONVERTERS = tuple(dict.fromkeys((*DEFAULT_CONVERTERS, *OURS)))
+CONVERTERS = (*THEIRS, *OURS)
+DEFAULT_CONVERTERS = (*THEIRS, "spikec-plain", "spikec-retract")
 
 
 @dataclass(frozen=True)
@@ -158,11 +157,7 @@ def _ours(task: Task, images: Images) -> Iterator[Found]:
         )
         seconds = time.perf_counter() - begin
         report = spikec.evaluate(program, images.test, images.labels, ann=images.model)
-        spiking = [layer for layer in report.layers if layer.kind != "input"]
-        spikes, events = (
-            float(sum(getattr(layer, counted).sum() for layer in spiking)) / len(images.test)
-            for counted in ("spikes", "events")
-        )
+        spikes, events = (per_image(report, counted) for counted in ("spikes", "events"))
         yield report.accuracy, report.ann_accuracy, report.agreement, spikes, events, seconds
 
 
@@ -192,7 +187,7 @@ def parser() -> argparse.ArgumentParser:
     named = {"nargs": "+", "metavar": "NAME"}
     text = f"by default {' '.join(DEFAULT_NETWORKS)}"
     add("--network", choices=NETWORKS, default=DEFAULT_NETWORKS, help=text, **named)
-    text = f"of {', '.join(CONVERTERS)}; by default all but the last three"
+    text = f"of {', '.join(CONVERTERS)}; by default {', '.join(DEFAULT_CONVERTERS)}"
     add("--converter", choices=CONVERTERS, default=DEFAULT_CONVERTERS, help=text, **named)
     steps = (4, 8, 16, 32)
     add("--timesteps", type=count, nargs="+", default=steps, metavar="T", help="4 8 16 32")
@@ -214,10 +209,8 @@ def tasks_of(options: argparse.Namespace) -> Iterator[Task]:
 def main() -> None:
     """Measure what is not measured yet, print the tables."""
     options = parser().parse_args()
-    try:
+    with refusals_in_words():
         groups = grouped(cells_of(tasks_of(options), options.data, options.results))
-    except CompileError as error:
-        raise SystemExit(str(error)) from error
     print("\nPoints lost against the ANN, mean ± standard deviation over calibration seeds\n")
     print("\n".join(loss_table(groups)))
     print("\nThe same, with what it takes\n")

@@ -67,15 +67,21 @@ class Cell:
         return self.network, self.setting, self.seed, self.images, self.calibration_images
 
 
+def known(values: Sequence[float | None]) -> list[float]:
+    """The values over seeds; none of them where a seed's is not known."""
+    found = [value for value in values if value is not None]
+    return found if len(found) == len(values) else []
+
+
 def spread(values: Sequence[float | None], digits: int = 2) -> str:
     """Mean ± standard deviation over seeds; nothing where a seed's value is not known."""
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
+    found = known(values)
+    if not found:
         return ""
-    mean = statistics.fmean(known)
-    if len(known) == 1:
+    mean = statistics.fmean(found)
+    if len(found) == 1:
         return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} ± {statistics.stdev(known):.{digits}f}"
+    return f"{mean:.{digits}f} ± {statistics.stdev(found):.{digits}f}"
 
 
 def grouped(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
