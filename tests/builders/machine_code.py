@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from spikec.backends.simulator.events.kernels import KernelLibrary, KernelSpec
@@ -81,6 +82,11 @@ def machines() -> tuple[Machine, ...]:
         except OptionError:
             continue
     return tuple(found)
+
+
+EACH_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: f"{m.lanes} lanes")
+LEVELS = pytest.mark.parametrize("level", [None, Level.GENERIC], ids=["host", "generic"])
+"""What an engine may be restricted to: nothing, or the instructions that every processor has."""
 
 
 def pack(flags: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sources
+from machine_code import LEVELS
 from sources import Source
 
 from spikec.backends.simulator.events.engine import EventEngine
@@ -13,7 +14,6 @@ from spikec.backends.simulator.events.machine import Level
 from spikec.compiler.connections import Conv, ConvTranspose, Factor, SumPool
 
 STEPS, IMAGES = 3, 4
-LEVELS = pytest.mark.parametrize("level", [None, Level.GENERIC], ids=["host", "generic"])
 
 
 def is_flat(source: Source) -> bool:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from machine_code import Call, Operand, machines, pack
+from machine_code import EACH_MACHINE, Call, Operand, pack
 
 from spikec.backends.simulator.events.lists import COMPRESS, SLACK, Lists
 from spikec.backends.simulator.events.machine import Machine
-
-EACH_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: f"{m.lanes} lanes")
 
 
 @EACH_MACHINE

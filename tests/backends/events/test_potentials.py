@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from equal_runs import assert_equal, names
+from machine_code import LEVELS
 
 from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator.events.engine import EventEngine
@@ -16,7 +17,6 @@ from spikec.compiler.program import Program
 
 STEPS = 4
 VMAX = 2**15 - 1
-LEVELS = pytest.mark.parametrize("level", [None, Level.GENERIC], ids=["host", "generic"])
 ONE = np.ones(1)
 WAYS = [*((rule, False) for rule in Fire), (Fire.PLAIN, True), (Fire.SIGNED, True)]
 

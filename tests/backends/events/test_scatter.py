@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from machine_code import Call, Operand, machines, pack
+from machine_code import EACH_MACHINE, Call, Operand, machines, pack
 from numpy.typing import NDArray
 
 from spikec.backends.simulator.events.channelwise import Channelwise
@@ -19,7 +19,6 @@ from spikec.backends.simulator.events.scatter import Scatter
 from spikec.backends.simulator.events.spill import Spill
 
 Int = NDArray[np.int64]
-EACH_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: f"{m.lanes} lanes")
 SQUARE = tuple(Tap(k // 3, k % 3, k) for k in range(9))
 SPREAD = (Tap(0, 0, 3), Tap(0, 4, 0), Tap(2, 1, 1))
 ONE = (Tap(0, 0, 0),)

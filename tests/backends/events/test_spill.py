@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from machine_code import Call, Operand, machines
+from machine_code import EACH_MACHINE, Call, Operand
 
 from spikec.backends.simulator.events.machine import Machine
 from spikec.backends.simulator.events.spill import Spill
-
-EACH_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: f"{m.lanes} lanes")
 
 
 @EACH_MACHINE

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from equal_runs import assert_equal, names
-from machine_code import Call, Operand, machines, pack
+from machine_code import EACH_MACHINE, Call, Operand, machines, pack
 
 from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator.events.engine import EventEngine
@@ -22,7 +22,6 @@ from spikec.compiler.connections import Connection, Conv, ConvTranspose, Factor,
 from spikec.compiler.populations import AdaFire, Coding, Fire, Input, Readout
 from spikec.compiler.program import Program
 
-EACH_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: f"{m.lanes} lanes")
 UNIT = np.ones((1, 1, 1))
 CHANNELS, OUT = 72, 64
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from limits import STEPS, check, link_of, parts, weights_of
+from machine_code import LEVELS
 from sources import Source
 
 from spikec.backends.simulator.events.machine import Level
@@ -22,7 +23,6 @@ from spikec.compiler.connections import (
 )
 from spikec.compiler.populations import Fire
 
-LEVELS = pytest.mark.parametrize("level", [None, Level.GENERIC], ids=["host", "generic"])
 LIMITS = pytest.mark.parametrize("bound", [32767, 32768, -32768, -32769])
 
 

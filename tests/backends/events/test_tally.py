@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from machine_code import Call, Operand, machines, pack
+from machine_code import EACH_MACHINE, Call, Operand, pack
 from numpy.typing import NDArray
 
 from spikec.backends.simulator.events.machine import Machine
 from spikec.backends.simulator.events.tally import RUN, Tally
 
-EACH_MACHINE = pytest.mark.parametrize("machine", machines(), ids=lambda m: f"lanes {m.lanes}")
 Int = NDArray[np.int64]
 
 
