@@ -5,7 +5,7 @@ Kingma and Ba, ICLR 2015; thresholds move by their logarithm.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from spikec.compiler.gradient.parameters import Parameters
@@ -26,24 +26,28 @@ class Adam:
         import torch
 
         self._tensors = list(parameters.values())
+        self._kinds = [kind for _, kind in parameters]
         self._rates = [_rate(kind, value) for (_, kind), value in parameters.items()]
         self._first = [torch.zeros_like(value) for value in self._tensors]
         self._second = [torch.zeros_like(value) for value in self._tensors]
         self._steps = 0
 
-    def step(self, gradients: Sequence[Tensor], factor: float) -> None:
-        """One step, its size times a factor."""
+    def step(self, gradients: Sequence[Tensor], factors: Mapping[str, float]) -> None:
+        """One step, its size times a factor for each kind of parameter."""
         import torch
 
         self._steps += 1
         slow, fast = (1 - beta**self._steps for beta in _BETAS)
         with torch.no_grad():
+            rates = [
+                factors[kind] * rate for kind, rate in zip(self._kinds, self._rates, strict=True)
+            ]
             for tensor, rate, gradient, first, second in zip(
-                self._tensors, self._rates, gradients, self._first, self._second, strict=True
+                self._tensors, rates, gradients, self._first, self._second, strict=True
             ):
                 first.lerp_(gradient, 1 - _BETAS[0])
                 second.lerp_(gradient.square(), 1 - _BETAS[1])
-                tensor -= factor * rate * (first / slow) / ((second / fast).sqrt() + 1e-12)
+                tensor -= rate * (first / slow) / ((second / fast).sqrt() + 1e-12)
 
 
 def _rate(kind: str, tensor: Tensor) -> Tensor:

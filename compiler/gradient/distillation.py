@@ -17,7 +17,7 @@ network at once, its steps, the distance and the judge are ours.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -51,6 +51,9 @@ _URGENCY, _PACES = 150.0, (1.0, 25.0)
 """Steps grow with the activations' relative squared error at the start, within limits: where it is
 small, small ones serve unseen images best; where many activations miss their level, parameters
 have to go further."""
+_COARSE = 0.07
+"""Error from which thresholds move at that pace. Below they are slower, in proportion: gradients
+that go straight through rounding lead them astray where little else is wrong."""
 
 
 @dataclass(frozen=True)
@@ -118,15 +121,22 @@ def distilled(
     with working(lesson.threads) as crew:
         school = _School(student, lesson, crew)
         before, error = school.judged(student.parameters, judges)
-        pace = min(max(_URGENCY * error, _PACES[0]), _PACES[1])
+        pace = _pace(error)
         for step in range(lesson.steps):
             progress(step, lesson.steps)
-            school.learn(next(varied), pace * _slower(step / lesson.steps, step))
+            size = _slower(step / lesson.steps, step)
+            school.learn(next(varied), {kind: size * most for kind, most in pace.items()})
         after, _ = school.judged(school.average, judges)
     progress(lesson.steps, lesson.steps)
     if after < before:
         return Learnt(school.average, before, after)
     return Learnt(student.parameters, before, before)
+
+
+def _pace(error: float) -> dict[str, float]:
+    """How far parameters of each kind move, by the activations' error at the start."""
+    pace = min(max(_URGENCY * error, _PACES[0]), _PACES[1])
+    return {"weight": pace, "bias": pace, "threshold": pace * min(1.0, error / _COARSE)}
 
 
 def _slower(done: float, step: int) -> float:
@@ -144,7 +154,7 @@ class _School:
         self._optimiser = Adam(self._now)
         self.average = {key: v.clone() for key, v in student.parameters.items()}
 
-    def learn(self, batch: Tensor, pace: float) -> None:
+    def learn(self, batch: Tensor, pace: Mapping[str, float]) -> None:
         """One step on a batch, whose parts are summed in order, whoever computes them."""
         parts = batch.split(self._lesson.part)
         found = list(self._crew.map(self._gradients, parts))
