@@ -50,10 +50,8 @@ _STILL = 0.5
 _URGENCY, _PACES = 150.0, (1.0, 25.0)
 """Steps grow with the activations' relative squared error at the start, within limits: where it is
 small, small ones serve unseen images best; where many activations miss their level, parameters
-have to go further."""
-_COARSE = 0.07
-"""Error from which thresholds move at that pace. Below they are slower, in proportion: gradients
-that go straight through rounding lead them astray where little else is wrong."""
+have to go further. Thresholds slow down with the square: where little is wrong, gradients that go
+straight through rounding, and mixed images, which clip less, lead them astray."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ def distilled(
 def _pace(error: float) -> dict[str, float]:
     """How far parameters of each kind move, by the activations' error at the start."""
     pace = min(max(_URGENCY * error, _PACES[0]), _PACES[1])
-    return {"weight": pace, "bias": pace, "threshold": pace * min(1.0, error / _COARSE)}
+    return {"weight": pace, "bias": pace, "threshold": pace * pace / _PACES[1]}
 
 
 def _slower(done: float, step: int) -> float:
