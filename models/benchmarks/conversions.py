@@ -4,9 +4,11 @@ All of them read the preprocessed image at every step, in float32, fire one spik
 neuron and step, subtract the threshold when they fire, and sum the logits over steps. What a run
 of fewer steps gives is therefore the beginning of a longer run.
 
-SpikingJelly: ``ann2snn.Converter`` with ``RateCodingRecipe``, whose own options take every variant
-here: ``mode`` ("99.9%", "Max"), and ``channel_wise`` 99 % with ``half_threshold``, whose neuron
-starts at half a threshold. Percentiles are of all activations, zeros included.
+SpikingJelly: ``ann2snn.Converter`` with ``RateCodingRecipe``, whose own options take three of the
+variants here: ``mode`` ("99.9%", "Max"), and ``channel_wise`` 99 % with ``half_threshold``, whose
+neuron starts at half a threshold; percentiles are of all activations, zeros included. The fourth is
+``LocalThresholdBalancingRecipe`` (Bu, Li and Yu, CVPR 2025), by channel and from half a threshold:
+its thresholds grow batch by batch by what exceeds them, so it is shown the images ten times.
 
 sinabs: ``from_model``, with ``SingleSpike`` instead of its default of several spikes, and else its
 own defaults: membranes start at 0 and are cut off below −1 threshold. ``from_model`` normalises
@@ -29,6 +31,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from spikec.compiler.arrays import Array
+
+BALANCING_PASSES = 10
+"""Over all calibration images."""
+BALANCING_BATCH = 32
+"""Images."""
 
 
 class Converted(ABC):
@@ -65,22 +72,19 @@ class SpikingJelly(Converted):
 
     Args:
         twin: The float network; it stays as it is.
-        images: Calibrated with, in one batch, so that no momentum is left in the statistics.
-        mode: Of the activations' statistic.
-        by_channel: Thresholds by channel, and membranes that start at half a threshold.
+        images: Calibrated with.
+        recipe: Of the library, for these images.
     """
 
     def __init__(
-        self, twin: fx.GraphModule, images: Tensor, mode: str, by_channel: bool = False
+        self, twin: fx.GraphModule, images: Tensor, recipe: Callable[[Tensor], object]
     ) -> None:
         super().__init__()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from spikingjelly.activation_based import ann2snn, functional, neuron
-        recipe = ann2snn.RateCodingRecipe(
-            [images], mode=mode, channel_wise=by_channel, half_threshold=by_channel
-        )
-        self.network = ann2snn.Converter(recipe).convert(deepcopy(twin)).eval()
+        converter = ann2snn.Converter(recipe(images))
+        self.network = converter.convert(deepcopy(twin)).eval()
         self.reset = functional.reset_net
         nodes = [m for m in self.network.modules() if isinstance(m, neuron.BaseNode)]
         self.populations = len(nodes)
@@ -99,6 +103,26 @@ class SpikingJelly(Converted):
         """Populations fire in turn, step by step."""
         counts = torch.stack(self.counts)
         return counts.unflatten(0, (-1, self.populations)).sum(1)
+
+
+def rate_coding(images: Tensor, mode: str, by_channel: bool = False) -> object:
+    """Thresholds by a statistic of all images in one batch, so that no momentum is left in it.
+
+    Args:
+        images: Calibrated with.
+        mode: The statistic.
+        by_channel: Thresholds by channel, and membranes that start at half a threshold.
+    """
+    from spikingjelly.activation_based.ann2snn import RateCodingRecipe
+
+    return RateCodingRecipe([images], mode=mode, channel_wise=by_channel, half_threshold=by_channel)
+
+
+def local_balancing(images: Tensor) -> object:
+    """Thresholds that grow with every batch."""
+    from spikingjelly.activation_based.ann2snn import LocalThresholdBalancingRecipe
+
+    return LocalThresholdBalancingRecipe(images.split(BALANCING_BATCH) * BALANCING_PASSES)
 
 
 class Sinabs(Converted):
@@ -201,9 +225,12 @@ def _layer_before(twin: fx.GraphModule, node: fx.Node) -> str:
 
 
 LIBRARIES: dict[str, Callable[[fx.GraphModule, Tensor], Converted]] = {
-    "spikingjelly-99.9": partial(SpikingJelly, mode="99.9%"),
-    "spikingjelly-max": partial(SpikingJelly, mode="Max"),
-    "spikingjelly-channel-99-half": partial(SpikingJelly, mode="99%", by_channel=True),
+    "spikingjelly-99.9": partial(SpikingJelly, recipe=partial(rate_coding, mode="99.9%")),
+    "spikingjelly-max": partial(SpikingJelly, recipe=partial(rate_coding, mode="Max")),
+    "spikingjelly-channel-99-half": partial(
+        SpikingJelly, recipe=partial(rate_coding, mode="99%", by_channel=True)
+    ),
+    "spikingjelly-balanced": partial(SpikingJelly, recipe=local_balancing),
     "sinabs-99": partial(Sinabs, normalised=around_relus, percentile=99),
     "sinabs-max": partial(Sinabs, normalised=around_relus, percentile=100),
     "sinabs-normalize_weights-99": partial(Sinabs, normalised=normalize_weights, percentile=99),

@@ -61,6 +61,7 @@ THEIRS = (
     "spikingjelly-99.9",
     "spikingjelly-max",
     "spikingjelly-channel-99-half",
+    "spikingjelly-balanced",
     "sinabs-99",
     "sinabs-max",
     "sinabs-normalize_weights-99",
