@@ -44,7 +44,7 @@ examples:
   python models/benchmarks/converters.py --data ~/data
   python models/benchmarks/converters.py --network resnet20_cifar10 --timesteps 8 32 --seeds 1
   python models/benchmarks/converters.py --converter spikec-plain sinabs-max --images 100
-  python models/benchmarks/converters.py --converter spikec-windowed spikec-graded spikec-best
+  python models/benchmarks/converters.py --converter spikec-plain spikec-best --timesteps 4
 """
 OURS: dict[str, dict[str, object]] = {
     "spikec-plain": {},
@@ -67,7 +67,7 @@ THEIRS = (
     "sinabs-normalize_weights-99",
 )
 CONVERTERS = (*THEIRS, *OURS)
-DEFAULT_CONVERTERS = (*THEIRS, "spikec-plain", "spikec-retract")
+DEFAULT_CONVERTERS = tuple(name for name in CONVERTERS if name != "spikec-best")
 
 
 @dataclass(frozen=True)
