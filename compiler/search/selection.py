@@ -80,7 +80,8 @@ class Catalogue:
     def within_loss(self, ratio: float, subject: str) -> Sum:
         """The sum with the least energy whose Σ S over layers is at most ratio · Σ S of the base.
 
-        Source: paper 2 (AAAI 2025), sensitivity spike compression.
+        From 1 on every ratio can be kept: choices that tie with the base stand for it, though they
+        may lose a little more. Source: paper 2 (AAAI 2025), sensitivity spike compression.
 
         Raises:
             OptionError: There is none; says the least loss, the budget and the shortfall.
@@ -90,10 +91,9 @@ class Catalogue:
             return Offer(trial.loss, self._excess(trial)[0])
 
         offers = self._offers(swapped)
-        budget = ratio * self._base.loss * len(offers)
-        front = pareto_front(offers, budget)
+        budget, least = ratio * self._base.loss * len(offers), least_cost(offers)
+        front = pareto_front(offers, max(budget, least) if ratio >= 1 else budget)
         if not len(front):
-            least = least_cost(offers)
             raise _beyond(subject, f"{budget:.4g}", f"{least:.4g}", f"{least - budget:.4g}")
         return self._sum(front, len(front) - 1)
 

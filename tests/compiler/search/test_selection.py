@@ -59,6 +59,14 @@ def test_a_summed_loss_that_cannot_be_had_is_refused() -> None:
         catalogue(a={Choice(4): BASE}).within_loss(0.9, "a summed loss")
 
 
+def test_ties_that_stand_for_the_base_keep_what_the_base_keeps() -> None:
+    cheap, dear = Choice(4, compression=2), Choice(4)
+    tied = catalogue(a={dear: BASE, cheap: trial(7, 0.11, noise=1.0)})
+    assert tied.within_loss(1.0, "loss").choices == {"a": cheap}
+    with pytest.raises(OptionError, match="0.11"):
+        tied.within_loss(0.99, "loss")
+
+
 def test_a_difference_within_its_error_is_a_tie_and_the_cheaper_choice_wins() -> None:
     cheap, dear = Choice(1), Choice(4)
     tied = catalogue(a={dear: BASE, cheap: trial(7, 0.11, noise=1.0)})
