@@ -39,15 +39,11 @@ class Adam:
         self._steps += 1
         slow, fast = (1 - beta**self._steps for beta in _BETAS)
         with torch.no_grad():
-            rates = [
-                factors[kind] * rate for kind, rate in zip(self._kinds, self._rates, strict=True)
-            ]
-            for tensor, rate, gradient, first, second in zip(
-                self._tensors, rates, gradients, self._first, self._second, strict=True
-            ):
+            kept = (self._kinds, self._rates, self._tensors, self._first, self._second)
+            for kind, rate, tensor, first, second, gradient in zip(*kept, gradients, strict=True):
                 first.lerp_(gradient, 1 - _BETAS[0])
                 second.lerp_(gradient.square(), 1 - _BETAS[1])
-                tensor -= rate * (first / slow) / ((second / fast).sqrt() + 1e-12)
+                tensor -= factors[kind] * rate * (first / slow) / ((second / fast).sqrt() + 1e-12)
 
 
 def _rate(kind: str, tensor: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from machine_code import Call, Operand, machines
+from machine_code import EACH_MACHINE, Call, Operand
 
 from spikec.backends.simulator.events.fetch import LINE, Fetch
 from spikec.backends.simulator.events.kernels import kernel_library
@@ -21,7 +21,7 @@ ONE = np.ones(1)
 WIDTH = 2048
 
 
-@pytest.mark.parametrize("machine", machines(), ids=lambda m: f"{m.lanes} lanes")
+@EACH_MACHINE
 @pytest.mark.parametrize("lines", [0, 1, 7])
 def test_fetching_writes_nothing(machine: Machine, lines: int) -> None:
     block = LINE * lines

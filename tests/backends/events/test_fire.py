@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from machine_code import Call, Operand, machines, pack
+from machine_code import EACH_MACHINE, Call, Operand, machines, pack
 from numpy.typing import NDArray
 
 from spikec.backends.reference.populations import AdaFireState
@@ -179,7 +179,7 @@ def variants() -> Iterator[Fire]:
 
 
 @pytest.mark.parametrize("spec", tuple(variants()), ids=lambda s: s.name)
-@pytest.mark.parametrize("machine", machines(), ids=lambda m: f"lanes {m.lanes}")
+@EACH_MACHINE
 def test_a_step_is_that_of_the_golden_model(spec: Fire, machine: Machine) -> None:
     for seed, (rows, columns, vectors) in enumerate(SHAPES):
         whole = replace(spec, lanes=machine.lanes, vectors=vectors)
@@ -205,7 +205,7 @@ def check(layer: Layer, current: Int, result: Result) -> None:
 
 
 @pytest.mark.parametrize("rule", ["plain", "signed"])
-@pytest.mark.parametrize("machine", machines(), ids=lambda m: f"lanes {m.lanes}")
+@EACH_MACHINE
 def test_a_windowed_population_integrates_and_fires_at_different_steps(
     rule: str, machine: Machine
 ) -> None:
@@ -248,7 +248,7 @@ def test_no_quotient_is_off_however_large_the_threshold(rule: str, extended: boo
         np.testing.assert_array_equal(result.membrane, v - n * theta)
 
 
-@pytest.mark.parametrize("machine", machines(), ids=lambda m: f"lanes {m.lanes}")
+@EACH_MACHINE
 def test_extended_sums_may_leave_32_bits(machine: Machine) -> None:
     spec = replace(PLAIN, extended=True, narrow=False, wide=True, lanes=machine.lanes)
     layer = random_layer(spec, (4, 9), 255)

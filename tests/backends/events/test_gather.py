@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from machine_code import Call, Operand, machines, pack
+from machine_code import EACH_MACHINE, Call, Operand, machines, pack
 from numpy.typing import NDArray
 
 from spikec.backends.simulator.events.gather import Gather
@@ -33,7 +33,7 @@ def maps() -> dict[str, Indices]:
     return {name: indices.astype(np.int32) for name, indices in every.items()}
 
 
-@pytest.mark.parametrize("machine", machines(), ids=lambda m: f"lanes {m.lanes}")
+@EACH_MACHINE
 @pytest.mark.parametrize("payload", [0, 8, 16, 32])
 @pytest.mark.parametrize("name", maps())
 def test_every_output_is_the_element_that_its_index_names(

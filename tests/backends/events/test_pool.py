@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from machine_code import Call, Operand, machines, pack
+from machine_code import EACH_MACHINE, Call, Operand, pack
 
 from spikec.backends.reference.populations import MaxPoolState
 from spikec.backends.simulator.events.machine import Machine
@@ -62,7 +62,7 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("machine", machines(), ids=lambda m: f"lanes {m.lanes}")
+@EACH_MACHINE
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("payload", [8, 16, 32])
 @pytest.mark.parametrize("vectors", [1, 3, 8])
@@ -101,7 +101,7 @@ def test_a_pool_emits_what_the_golden_model_does(
         assert not arrays["narrow"].any()
 
 
-@pytest.mark.parametrize("machine", machines(), ids=lambda m: f"lanes {m.lanes}")
+@EACH_MACHINE
 def test_growth_by_one_at_most_needs_no_payloads(machine: Machine) -> None:
     case, spec = CASES[1], MaxPool(machine.lanes, 2, False, 0, True, False, 0)
     block = spec.lanes * spec.vectors
