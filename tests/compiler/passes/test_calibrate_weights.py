@@ -167,7 +167,7 @@ def test_the_outputs_error_falls_on_unseen_inputs(name: str) -> None:
     graph = placed(GRAPHS[name]().graph())
     student = Student(graph, OPTIONS)
     shape = graph.input.known_shape()
-    lesson = Lesson(steps=300, batch=32, scores=False)
+    lesson = Lesson(steps=100, batch=32, scores=False)
     learnt = distilled(student, images(*shape, count=512), lesson)
     assert learnt.after < learnt.before
     unseen = images(*shape, count=256, seed=9)
@@ -208,7 +208,7 @@ def test_every_step_is_told() -> None:
 def test_the_same_seed_gives_the_same_program_and_it_is_closer_to_the_network(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("spikec.compiler.passes.calibrate_weights._STEPS", (40, 40))
+    monkeypatch.setattr("spikec.compiler.passes.calibrate_weights._STEPS", (15, 15))
     network = ROOT / "models/networks/fashion_avgpool.onnx"
     demo = np.load(ROOT / "models/demo_images.npz")
     calibration, unseen = (np.float32(demo[name][:, None] / 255) for name in ("calib_x", "test_x"))
