@@ -1,4 +1,4 @@
-"""Streamed statistics of the ANN's activations: samples and peaks per channel."""
+"""Streamed statistics of the ANN's activations: random samples and the largest of each channel."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Float32, Float64
 
+_TAIL = 1024
+"""Largest values kept of each channel. A large value in a thousand images moves a threshold that
+has 16 levels or more, and random samples miss it."""
+
 
 @dataclass(frozen=True, eq=False)
 class ChannelSamples:
@@ -16,11 +20,22 @@ class ChannelSamples:
 
     Attributes:
         values: Random samples of each channel, the same positions for all, (channels, samples).
-        peak: Largest |activation| per channel over all images, (channels,).
+        tail: The values of largest magnitude of each channel over all images, in no order,
+            (channels, at most 1024).
+        count: Activations of each channel in all images.
+        images: Images seen.
     """
 
     values: Float32
-    peak: Float64
+    tail: Float32
+    count: int
+    images: int
+
+    @property
+    def peak(self) -> Float64:
+        """Largest |activation| per channel over all images, (channels,)."""
+        peak: Float64 = np.abs(self.tail).max(axis=1).astype(np.float64)
+        return peak
 
 
 def channel_samples(
@@ -55,13 +70,16 @@ class _Samples:
     def __init__(self, samples: int, images: int, random: np.random.Generator) -> None:
         self._samples, self._images, self._random = samples, images, random
         self._parts: list[Float32] = []
-        self._held = self._seen = 0
-        self._peak: Float64 | None = None
+        self._held = self._seen = self._count = 0
+        self._tail: Float32 | None = None
 
     def take(self, flat: Float32, images: int) -> None:
         """Add the share of so many images, (channels, images·positions)."""
-        peak = np.abs(flat).max(axis=1).astype(np.float64)
-        self._peak = peak if self._peak is None else np.maximum(self._peak, peak)
+        tail = largest(flat, _TAIL)
+        if self._tail is not None:
+            tail = largest(np.concatenate([self._tail, tail], axis=1), _TAIL)
+        self._tail = tail
+        self._count += flat.shape[1]
         part = _columns(flat, self._share(images), self._random)
         self._parts.append(part)
         self._held += part.shape[1]
@@ -70,8 +88,9 @@ class _Samples:
             self._halve()
 
     def result(self) -> ChannelSamples:
-        assert self._peak is not None
-        return ChannelSamples(np.concatenate(self._parts, axis=1), self._peak)
+        assert self._tail is not None
+        values = np.concatenate(self._parts, axis=1)
+        return ChannelSamples(values, self._tail, self._count, self._seen)
 
     def _share(self, images: int) -> int:
         """At least one sample, until one for each batch is too many: then by chance."""
@@ -95,3 +114,11 @@ def _columns(flat: Float32, count: int, random: np.random.Generator) -> Float32:
     if count >= flat.shape[1]:
         return flat
     return flat[:, random.choice(flat.shape[1], count, replace=False)]
+
+
+def largest(flat: Float32, count: int) -> Float32:
+    """The values of largest magnitude of each row, at most so many, (rows, …)."""
+    if count >= flat.shape[1]:
+        return flat
+    positions = np.argpartition(np.abs(flat), -count, axis=1)[:, -count:]
+    return np.take_along_axis(flat, positions, axis=1)

@@ -23,13 +23,19 @@ _HIGHEST = 1.05
 
 
 def best_caps(
-    samples: Float64, levels: int, *, signed: bool = False, ceiling: float | None = None
+    samples: Float64,
+    levels: int,
+    *,
+    weights: Float64 | None = None,
+    signed: bool = False,
+    ceiling: float | None = None,
 ) -> Float64:
     """The cap φθ of each channel with the least mean squared error.
 
     Args:
         samples: ANN activations, (channels, samples).
         levels: φT, number of levels above zero.
+        weights: What each sample counts, (channels, samples); None: all the same.
         signed: Whether the neuron also emits down to −φT.
         ceiling: Largest useful cap, from Clip(0, c).
 
@@ -37,7 +43,9 @@ def best_caps(
         Positive caps, (channels,). A channel without a positive sample (signed: without any other
         than 0) takes the median cap of the others, or the ceiling, or 1.
     """
-    caps = np.array([_best_cap(row, levels, signed, ceiling) for row in samples])
+    weights = np.ones_like(samples) if weights is None else weights
+    rows = zip(samples, weights, strict=True)
+    caps = np.array([_best_cap(row, counts, levels, signed, ceiling) for row, counts in rows])
     alive = np.isfinite(caps)
     typical = float(np.median(caps[alive])) if alive.any() else ceiling or 1.0
     return np.where(alive, caps, typical)
@@ -60,8 +68,12 @@ def transfer(drive: Float64, step: Float64, levels: int, *, signed: bool = False
     return count * step
 
 
-def _best_cap(row: Float64, levels: int, signed: bool, ceiling: float | None) -> float:
-    sides = [_Side(row, levels)] + ([_Side(-row, levels)] if signed else [])
+def _best_cap(
+    row: Float64, weights: Float64, levels: int, signed: bool, ceiling: float | None
+) -> float:
+    sides = [_Side(row, weights, levels)]
+    if signed:
+        sides.append(_Side(-row, weights, levels))
     peak = max(side.peak for side in sides)
     if peak <= 0:
         return np.nan
@@ -83,32 +95,43 @@ class _Side:
     """The positive samples of one channel, sorted, with the sums that make a candidate cheap.
 
     With bounds (k − 1/2)·q, TF(x) = q·Σ_k [x ≥ bound_k] and TF(x)² = q²·Σ_k (2k−1)·[x ≥ bound_k],
-    so Σ (TF(x) − x)² needs only the count and the sum of the samples above each bound.
+    so Σ w·(TF(x) − x)² needs only Σ w and Σ w·x of the samples above each bound.
     """
 
-    def __init__(self, row: Float64, levels: int) -> None:
-        self._sorted = np.sort(row[row > 0]).astype(np.float64)
+    def __init__(self, row: Float64, weights: Float64, levels: int) -> None:
+        counted = (row > 0) & (weights > 0)
+        order = np.argsort(row[counted])
+        self._sorted = row[counted][order].astype(np.float64)
+        self._weights = weights[counted][order]
         self._levels = levels
-        above = np.cumsum(self._sorted[::-1])[::-1]
-        self._sums = np.append(above, 0.0)
+        self._counts = _sums_above(self._weights)
+        self._sums = _sums_above(self._weights * self._sorted)
         self.peak = float(self._sorted[-1]) if self._sorted.size else 0.0
-        self.median = float(np.median(self._sorted)) if self._sorted.size else 0.0
+        self.median = self._median() if self._sorted.size else 0.0
+
+    def _median(self) -> float:
+        below = np.cumsum(self._weights)
+        return float(self._sorted[np.searchsorted(below, below[-1] / 2)])
 
     def errors(self, caps: Float64) -> Float64:
-        """Σ (TF(x) − x)² − Σ x² for each cap."""
+        """Σ w·(TF(x) − x)² − Σ w·x² for each cap."""
         steps = caps / self._levels
         if self._levels > self._sorted.size:
             return self._errors_by_sample(steps)
         k = np.arange(1, self._levels + 1)
         first = np.searchsorted(self._sorted, np.outer(steps, k - 0.5))
-        counts = self._sorted.size - first
         linear = self._sums[first].sum(axis=1)
-        quadratic = counts @ (2.0 * k - 1.0)
+        quadratic = self._counts[first] @ (2.0 * k - 1.0)
         errors: Float64 = steps**2 * quadratic - 2 * steps * linear
         return errors
 
     def _errors_by_sample(self, steps: Float64) -> Float64:
         x = self._sorted
         levels = transfer(x, steps[:, None], self._levels)
-        errors: Float64 = (levels * (levels - 2 * x)).sum(axis=1)
+        errors: Float64 = (levels * (levels - 2 * x) * self._weights).sum(axis=1)
         return errors
+
+
+def _sums_above(values: Float64) -> Float64:
+    """The sum of each value and all behind it, and 0 behind the last."""
+    return np.append(np.cumsum(values[::-1])[::-1], 0.0)

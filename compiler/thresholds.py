@@ -14,6 +14,7 @@ from spikec.compiler.activations import ChannelSamples, channel_samples
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.balancing import balanced_caps, percentile_caps, usable_caps
 from spikec.compiler.calibration import Calibration
+from spikec.compiler.expected_activations import expected
 from spikec.compiler.ir import Graph, Neuron
 from spikec.compiler.mmse import best_caps
 from spikec.compiler.options import CompileOptions
@@ -90,9 +91,12 @@ def _caps(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> F
         case "balancing":
             return balanced_caps(values, ceiling=neuron.ceiling)
         case _:
+            likely = expected(samples, neuron.ceiling)
+            likely = likely if neuron.per_channel else likely.together()
             return best_caps(
-                values,
+                likely.values,
                 neuron.phi * options.timesteps,
+                weights=likely.weights,
                 signed=neuron.fire is Fire.SIGNED,
                 ceiling=neuron.ceiling,
             )

@@ -46,16 +46,17 @@ COMPILER_LAYERS = (
     ("ann",),
     ("frontend.load",),  # holds the imported graph against the file by onnxruntime
     ("activations", "calibration", "regions"),
+    ("expected_activations",),
     ("thresholds",),
     ("walk", "error_terms"),
     ("gradient",),
-    ("lower",),
+    ("lower", "exit_ladder"),
     ("search",),
     ("invariants",),
     ("passes",),
     ("report", "searching"),
     ("pipelines", "calibrating"),
-    ("exit_ladder", "exit_calibration"),
+    ("exit_calibration",),
     ("pipeline",),
 )
 BACKENDS_MAY_IMPORT = {

@@ -47,3 +47,16 @@ def test_layers_smaller_than_their_share_are_halved_without_bias_too() -> None:
 def test_equal_seeds_give_equal_samples() -> None:
     one, other = (channel_samples(numbered(500, 7), 100, 90, 5)["a"] for _ in range(2))
     assert np.array_equal(one.values, other.values)
+
+
+def test_the_largest_values_of_all_images_are_kept() -> None:
+    found = channel_samples(numbered(5000, 64, positions=1), 5000, 128, 0)["a"]
+    assert sorted(found.tail[0].tolist()) == list(range(5000 - 1024, 5000))
+    assert sorted(-found.tail[1]) == sorted(found.tail[0])
+    assert (found.count, found.images) == (5000, 5000)
+
+
+def test_fewer_values_than_the_tail_holds_are_all_kept() -> None:
+    found = channel_samples(numbered(10, 3), 10, 128, 0)["a"]
+    assert sorted(found.tail[0].tolist()) == sorted([*range(10)] * 4)
+    assert found.count == 40

@@ -103,3 +103,12 @@ def test_the_transfer_function_is_what_each_rule_makes_of_a_constant_drive(
     )
     mean = fired.spikes.sum(axis=0, dtype=np.int64)[0] * theta / timesteps
     assert mean == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("levels", [4, 32, 4000])
+def test_a_sample_of_weight_n_counts_as_n_samples(levels: int) -> None:
+    random = np.random.default_rng(6)
+    samples, weights = random.exponential(1, (2, 300)), random.integers(0, 5, (2, 300))
+    for row, counts in zip(samples, weights, strict=True):
+        weighted = best_caps(row[None], levels, weights=counts[None].astype(np.float64))
+        assert weighted == pytest.approx(best_caps(np.repeat(row, counts)[None], levels), rel=1e-9)
