@@ -161,8 +161,8 @@ class NeuronSearch:
         quantized = with_setting(self._node, self._quantized, setting, self._options)
         population = quantized.population
         assert isinstance(population, AdaFire)
-        timesteps = self._options.timesteps
         spikes = self._fire(population, self._images)
+        timesteps = len(spikes)
         count = by_position(spikes.sum(axis=0, dtype=np.int32))
         error = self._off_by(count, population, timesteps)
         top = population.phi * timesteps

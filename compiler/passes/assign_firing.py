@@ -54,6 +54,7 @@ def assign_firing(
     """The pass for given images; ``told`` receives what it found."""
 
     def apply(graph: Graph) -> Graph:
+        study.read_early(graph)
         firing = _Firing(graph, study)
         before = study.judged(graph)
         chosen, after = firing.chosen(before, firing.start(before), progress)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikec.compiler.arrays import Float64
+from spikec.compiler.arrays import Array, Float64, Int64
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.encoding import encoded
 from spikec.compiler.ir import Graph
@@ -17,6 +18,9 @@ from spikec.compiler.search.divergence import Divergence
 from spikec.compiler.search.prices import Prices
 from spikec.compiler.simulation import Simulate, Totals
 from spikec.compiler.tail import read_out_node
+
+_BATCH = 64
+"""Images whose potentials are told at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +63,10 @@ class Bench:
     Attributes:
         calibration: The images and the ANN.
         simulate: Runs programs.
-        options: T and widths.
+        options: All choices.
+        timesteps: For how many of the first steps programs run.
         divergence: How outputs are compared.
+        expected: The ANN's outputs, (images, *shape).
     """
 
     def __init__(
@@ -77,22 +83,47 @@ class Bench:
             reference: The network before any pass changed what it computes.
             calibration: Images to judge on.
             simulate: Runs programs.
-            options: T and widths.
+            options: All choices.
             prices: Of operations.
         """
         self.calibration, self.simulate, self.options = calibration, simulate, options
+        self.timesteps = options.timesteps
         by_softmax = options.search.sensitivity == "divergence"
         self.divergence = Divergence.of(reference, probabilities=by_softmax)
         self._prices = prices
-        self._expected = calibration.activation(reference, read_out_node(reference).name)
+        self.expected = calibration.activation(reference, read_out_node(reference).name)
 
     def run(self, graph: Graph) -> tuple[Trial, Totals]:
         """A whole run of the program of a graph whose populations have their integers."""
-        program = lower(graph, self.options)
-        activation = self.calibration.activation(graph, program.input.name)
-        payloads = encoded(program.input, activation)
+        program, payloads = self._program(graph)
         totals = self.simulate.totals(program, payloads)
         return self.judged(program, totals), totals
+
+    def readouts(self, graph: Graph) -> tuple[Int64, float]:
+        """Potentials of the read-out after every step, (T, images, classes), and their scale."""
+        program, payloads = self._program(graph)
+        parts = [
+            self.simulate.readouts(program, payloads[at : at + _BATCH])
+            for at in range(0, len(payloads), _BATCH)
+        ]
+        potentials = np.concatenate(parts, axis=1)
+        flat: Int64 = potentials.reshape(*potentials.shape[:2], -1)
+        return flat, float(program.readout.scale.item())
+
+    def lasting(self, timesteps: int) -> Bench:
+        """The same, for so many of the first steps."""
+        other = copy(self)
+        other.timesteps = timesteps
+        return other
+
+    def lowered(self, graph: Graph) -> Program:
+        """The program of a graph whose populations have their integers, for the first steps."""
+        return lower(graph, replace(self.options, timesteps=self.timesteps, exit_loss=None))
+
+    def _program(self, graph: Graph) -> tuple[Program, Array]:
+        program = self.lowered(graph)
+        activation = self.calibration.activation(graph, program.input.name)
+        return program, encoded(program.input, activation)
 
     def judged(self, program: Program, totals: Totals) -> Trial:
         """The losses and the energy of a run on all images of this bench.
@@ -101,11 +132,11 @@ class Bench:
         search will do.
         """
         outputs = totals.outputs * program.readout.scale / program.timesteps
-        errors = (outputs - self._expected).astype(np.float64)
+        errors = (outputs - self.expected).astype(np.float64)
         axes = tuple(axis for axis in range(errors.ndim) if axis != 1)
         outputs = outputs - errors.mean(axis=axes, keepdims=True)
         return Trial(
-            self.divergence.losses(outputs, self._expected),
-            self.divergence.agreement(outputs, self._expected),
+            self.divergence.losses(outputs, self.expected),
+            self.divergence.agreement(outputs, self.expected),
             self._prices.energy(program, totals),
         )

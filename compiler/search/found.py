@@ -34,6 +34,7 @@ class Found:
         prices: Cost table and way of counting behind the energies.
         images: Images that it measured on.
         held_out: Images that agreements were measured on.
+        leaving_step: The step after which all was measured, where images leave early; else None.
         before: The program that it started from.
         predicted_loss: By adding what each layer alone changes.
         predicted_energy: J per image, by the same sum.
@@ -46,6 +47,7 @@ class Found:
     prices: str
     images: int
     held_out: int
+    leaving_step: int | None
     before: Outcome
     predicted_loss: float
     predicted_energy: float
@@ -55,9 +57,11 @@ class Found:
     def lines(self) -> tuple[str, ...]:
         """What a user should read, a line each."""
         before, after = self.before, self.after
+        early = f" up to step {self.leaving_step}, where most leave" if self.leaving_step else ""
         saved = 1 - after.energy / before.energy if before.energy else 0.0
         return (
-            f"energy {_microjoules(before.energy)} → {_microjoules(after.energy)} per image "
+            f"energy {_microjoules(before.energy)} → {_microjoules(after.energy)} per image"
+            f"{early} "
             f"({saved:.1%} saved; predicted {_microjoules(self.predicted_energy)}), {self.prices}",
             f"{self.sensitivity} from the ANN {before.loss:.4f} → {after.loss:.4f} "
             f"(predicted {self.predicted_loss:.4f}) on {self.images} images",

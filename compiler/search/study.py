@@ -11,6 +11,7 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.search.bench import Bench, Trial
 from spikec.compiler.search.choices import choices_of
 from spikec.compiler.search.found import Found, Outcome
+from spikec.compiler.search.leaving import leaving_step
 from spikec.compiler.search.requantize import requantized
 from spikec.compiler.search.selection import Sum, first_accepted
 
@@ -58,11 +59,24 @@ class Study:
     exchange: Rebias
     prices: str
     reference: float | None = None
+    _leaving_step: int | None = None
 
     @property
     def options(self) -> CompileOptions:
-        """T and widths."""
+        """All choices."""
         return self.bench.options
+
+    def read_early(self, graph: Graph) -> None:
+        """From now on judge after the step at which images leave the program of a graph.
+
+        Without early exits nothing changes, nor where it is done already, nor where layers may
+        become windowed, which are to be seen at their worst for that.
+        """
+        loss = self.options.exit_loss
+        if loss is None or self._leaving_step or "windowed" in self.options.search.modes:
+            return
+        self._leaving_step = steps = leaving_step(self.rebias(graph), self.judge, loss)
+        self.bench, self.judge = self.bench.lasting(steps), self.judge.lasting(steps)
 
     def judged(self, graph: Graph) -> Judged:
         """A graph whose integers fit its neurons, after its biases are corrected."""
@@ -153,6 +167,7 @@ class Study:
             self.prices,
             len(self.bench.calibration.images),
             len(self.judge.calibration.images),
+            self._leaving_step,
             before.outcome,
             chosen.loss,
             chosen.energy,

@@ -18,7 +18,6 @@ from spikec.compiler.connections import Connection, Weighted
 from spikec.compiler.encoding import encoded
 from spikec.compiler.frontier import visited
 from spikec.compiler.ir import Graph, Neuron, Node, Quantized
-from spikec.compiler.lower import lower
 from spikec.compiler.neuron_search import Freedom, NeuronSearch
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
 from spikec.compiler.search.bench import Bench, Trial
@@ -45,9 +44,12 @@ class Sweep:
 
     def __init__(self, graph: Graph, bench: Bench, vary: Vary) -> None:
         self._graph, self._bench, self._vary = graph, bench, vary
-        self._options = replace(bench.options, bias_rounds=_BIAS_ROUNDS, weight_calibration="none")
+        self._options = replace(
+            bench.options, bias_rounds=_BIAS_ROUNDS, weight_calibration="none", exit_loss=None
+        )
         own = bench.calibration.taught_by(graph)  # what it gives, whatever its weights have learnt
-        self._walk = Walk(graph, own, bench.simulate, self._options)
+        steps = replace(self._options, timesteps=bench.timesteps)
+        self._walk = Walk(graph, own, bench.simulate, steps)
         self._scales: dict[str, Float64] = {}
         self.base, self._totals = bench.run(graph)
 
@@ -122,7 +124,7 @@ class Sweep:
             name: The layer.
             spikes: What it sends, (T, images, *shape).
         """
-        program = lower(graph, self._options)
+        program = self._bench.lowered(graph)
         suffix = cut_behind(program, name, {**self._walk.frontier.spikes, name: spikes})
         totals = self._bench.simulate.totals(suffix.program, suffix.inputs)
         return self._bench.judged(program, suffix.completed(totals, self._totals))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from graphs import Sketch
 from searches import LAYERS, quantized, two_branches
@@ -67,3 +69,27 @@ def test_a_loss_of_agreement_bounds_what_held_out_images_lose() -> None:
     assert found.before.agreement - found.after.agreement <= 0.05
     assert found.after.energy < found.before.energy
     assert any(choice.compression > 1 for choice in found.layers.values())
+
+
+def test_what_is_left_early_is_judged_where_images_leave() -> None:
+    chosen = SearchOptions(compression=True, accuracy_loss=50.0)
+    options = CompileOptions(timesteps=12, phi=4, search=chosen, exit_loss=20.0)
+    graph, study = quantized(two_branches(1.0), options)
+    found: list[Found] = []
+    compress_spikes(study, found.append).apply(graph)
+    step = found[0].leaving_step
+    assert step is not None
+    assert step < 12
+    whole = quantized(two_branches(1.0), replace(options, exit_loss=None))[1]
+    assert found[0].before.energy < 1.5 * step / 12 * whole.judged(graph).trial.energy
+    assert f"up to step {step}, where most leave" in found[0].lines()[0]
+
+
+def test_layers_that_may_be_windowed_are_judged_after_all_steps() -> None:
+    modes = ("plain", "windowed")
+    chosen = SearchOptions(compression=True, modes=modes, accuracy_loss=50.0)
+    options = CompileOptions(timesteps=4, phi=4, search=chosen, exit_loss=20.0)
+    graph, study = quantized(two_branches(1.0), options)
+    found: list[Found] = []
+    compress_spikes(study, found.append).apply(graph)
+    assert found[0].leaving_step is None
