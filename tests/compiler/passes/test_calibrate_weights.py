@@ -208,7 +208,7 @@ def test_every_step_is_told() -> None:
 def test_the_same_seed_gives_the_same_program_and_it_is_closer_to_the_network(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("spikec.compiler.passes.calibrate_weights._STEPS", (15, 15))
+    monkeypatch.setattr("spikec.compiler.passes.calibrate_weights._STEPS", (40, 40))
     network = ROOT / "models/networks/fashion_avgpool.onnx"
     demo = np.load(ROOT / "models/demo_images.npz")
     calibration, unseen = (np.float32(demo[name][:, None] / 255) for name in ("calib_x", "test_x"))
