@@ -56,12 +56,15 @@ def expected(samples: ChannelSamples, ceiling: float | None = None) -> Expected:
 
 
 def _seen(samples: ChannelSamples) -> tuple[Float64, Float64]:
-    """The tail with weight 1, and the random samples below it, which stand for all the others."""
+    """The tail, each of weight 1, and random samples not above it, which stand for all others."""
     tail, body = samples.tail.astype(np.float64), samples.values.astype(np.float64)
-    below = np.abs(body) < np.abs(tail).min(axis=1, keepdims=True)
+    sizes, least = np.abs(body), np.abs(tail).min(axis=1, keepdims=True)
     others = samples.count - tail.shape[1]
-    each = others / np.maximum(below.sum(axis=1, keepdims=True), 1)
-    weights = np.concatenate([np.ones_like(tail), below * each], axis=1)
+    below, tied = sizes < least, sizes == least  # a Clip's ceiling ties with itself
+    lower, equal = (each.sum(axis=1, keepdims=True) for each in (below, tied))
+    share = np.where(equal, samples.count / body.shape[1], others / np.maximum(lower, 1))
+    rest = np.maximum(others - lower * share, 0) / np.maximum(equal, 1)
+    weights = np.concatenate([np.ones_like(tail), below * share + tied * rest], axis=1)
     return np.concatenate([tail, body], axis=1), weights
 
 

@@ -84,3 +84,14 @@ def test_negative_activations_keep_their_sign() -> None:
     found = expected(seen(activation))
     assert moments(found)[1] == pytest.approx(activation.sum(axis=(0, 2)), abs=30)
     assert found.values.min() == activation.min()
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_activations_at_a_ceiling_count_as_often_as_they_were_seen(share: float) -> None:
+    activation = np.random.default_rng(8).uniform(0, 5, (64, 2, 400)).astype(np.float32)
+    activation[np.random.default_rng(9).uniform(size=activation.shape) < share] = 6.0
+    found = expected(seen(activation, 4096), 6.0)
+    at_most = np.isclose(found.values[0], 6.0)
+    counted = found.weights[0, at_most].sum() / found.weights[0].sum()
+    assert counted == pytest.approx((activation[:, 0] == 6.0).mean(), abs=0.03)
+    assert found.weights[0].sum() == pytest.approx(64 * 400 * 65 / 64, rel=0.02)
