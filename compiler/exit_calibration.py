@@ -2,12 +2,11 @@
 
 The calibration images are split in two at random. On one half candidates are found, from tight to
 loose, the loosest losing no more than the target there. The other half judges: from the tightest
-candidate on, the next one is accepted as long as the upper 95 % bound of its loss (one-sided,
-Clopper and Pearson, on the images lost) stays within the target, and the first that fails ends the
-walk. Such a walk in a fixed order keeps the 95 % whatever the number of candidates (fixed-sequence
-testing: Angelopoulos et al., "Learn then test", 2021). With n judged images the bound is never
-below 3/n; where that exceeds the target, the images lost themselves have to stay within it, and
-the target is called unproven.
+candidate on, the next one is accepted as long as what it loses stays within the target, and the
+first that fails ends the walk. What is lost is the share of the images, or, where a proof is asked
+for, its upper 95 % bound (one-sided, Clopper and Pearson): a walk in a fixed order keeps the 95 %
+whatever the number of candidates (fixed-sequence testing: Angelopoulos et al., "Learn then test",
+2021). With n judged images the bound is never below 3/n; a proof that takes more images is refused.
 
 An image is lost if its class is right after T steps and wrong where it leaves. What is right say
 the labels if there are any, else the ANN.
@@ -26,7 +25,7 @@ from spikec.compiler.ann import Ann
 from spikec.compiler.arrays import Array, Float32, Int64
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.encoding import input_integers
-from spikec.compiler.errors import CalibrationError, OptionError
+from spikec.compiler.errors import CalibrationError, OptionError, Where
 from spikec.compiler.exit_ladder import Evidence, Thresholds, formula_ladder, ladder
 from spikec.compiler.exit_rule import NEVER, ExitRule, ExitScore, exit_scores, number_of_scores
 from spikec.compiler.ir import Graph
@@ -109,13 +108,7 @@ class ExitCalibration:
                 node.where,
                 "leave exit_loss out",
             )
-        if len(images) < LEAST_IMAGES:
-            raise CalibrationError(
-                f"{len(images)} calibration images are too few to choose exits on one half and "
-                f"judge them on the other: {LEAST_IMAGES} are the least",
-                graph.input.where,
-                f"give more; to prove the loss, {_enough(options.exit_loss)}",
-            )
+        _check_enough(len(images), graph.input.where, options.exit_loss, options.exit_proven)
         _check_labels(labels, len(images), classes)
 
     def applied(
@@ -174,12 +167,12 @@ class ExitCalibration:
             candidates = formula_ladder(chosen_on, target)
         else:
             candidates = ladder(chosen_on, target)
-        provable = upper_bound(0, judge.images) <= target
+        proven = self._options.exit_proven
         stay = (NEVER,) * len(evidence.scores)
         accepted = _judgement(stay, judge)
         for candidate in candidates:
             judgement = _judgement(candidate, judge)
-            if (judgement.bound if provable else judgement.loss) > target:
+            if (judgement.bound if proven else judgement.loss) > target:
                 break
             accepted = judgement
         return accepted
@@ -240,13 +233,6 @@ def _warnings(program: Program, judgement: Judgement, loss: float) -> tuple[str,
             f"no image may leave before step {program.timesteps}: no earlier step keeps the loss "
             f"within {loss:g} points on {judgement.images} judged images"
         )
-    if judgement.bound > loss / 100:
-        found.append(
-            f"the accuracy lost by early exits is unproven: {judgement.lost} of "
-            f"{judgement.images} judged images are lost, so that the loss may reach "
-            f"{100 * judgement.bound:.2f} points (95 % bound), {loss:g} are allowed; a proof "
-            f"takes {_enough(loss)}"
-        )
     if windowed := [p.name for p in program.populations if isinstance(p, AdaFire) and p.windowed]:
         found.append(
             f"early exits save little: {len(windowed)} populations are windowed and hand their "
@@ -260,6 +246,24 @@ def _enough(loss: float) -> str:
     share = min(loss / 100, 1 - 1e-9)
     judged = math.ceil(math.log(1 - _LEVEL) / math.log1p(-share))
     return f"{max(LEAST_IMAGES, 2 * judged)} calibration images or more"
+
+
+def _check_enough(images: int, where: Where, loss: float, proven: bool) -> None:
+    if images < LEAST_IMAGES:
+        raise CalibrationError(
+            f"{images} calibration images are too few to choose exits on one half and "
+            f"judge them on the other: {LEAST_IMAGES} are the least",
+            where,
+            f"give more, best some hundreds; to prove the loss, {_enough(loss)}",
+        )
+    judged = images - images // 2
+    if proven and upper_bound(0, judged) > loss / 100:
+        raise CalibrationError(
+            f"{images} calibration images cannot prove a loss of {loss:g} points: if none of "
+            f"{judged} is lost, it may still be {100 * upper_bound(0, judged):.2f} (95 % bound)",
+            where,
+            f"give {_enough(loss)}, allow a larger loss, or ask for no proof",
+        )
 
 
 def _check_labels(labels: Sequence[int] | Array | None, images: int, classes: int) -> None:

@@ -65,6 +65,8 @@ class CompileOptions:
             the program to the size and position of the calibration images.
         exit_loss: Points of accuracy that images may lose by leaving before step T, above 0 and
             up to 100; None: no image leaves early.
+        exit_proven: Whether the loss has to be proven: its upper 95 % bound stays within
+            ``exit_loss``, instead of the loss on the images that judge.
         exit_rule: What decides: "margin", "confidence" or "entropy" with searched thresholds, or
             "iat", the published formula.
         memory_bytes: Bound on the arrays that calibration holds at once.
@@ -90,6 +92,7 @@ class CompileOptions:
     threshold_images: int = 0
     potential_calibration: bool = False
     exit_loss: float | None = None
+    exit_proven: bool = False
     exit_rule: str = "margin"
     memory_bytes: int = 2 * 2**30
     search: SearchOptions = NO_SEARCH

@@ -65,6 +65,14 @@ ExitLoss = Annotated[
         help="Accuracy that images may lose by leaving early.",
     ),
 ]
+ExitProven = Annotated[
+    bool | None,
+    typer.Option(
+        "--exit-proven",
+        rich_help_panel=_EXITS,
+        help="The 95 % bound of the loss, too, stays within it: fewer leave, it takes more images.",
+    ),
+]
 ExitRuleName = Annotated[
     str | None,
     typer.Option(
@@ -92,6 +100,7 @@ _LISTS = ("passes", "modes")
 _OPTIONS = (
     *("passes", "weight_calibration", "thresholds", "threshold_percentile", "threshold_per"),
     *("threshold_images", "calibrate_potentials", "exit_loss", "exit_rule"),
+    "exit_proven",
     *("search_phi", "phi_min", "modes", "one_mode", "latency", "compress", "compression_ratio"),
     *("energy_ratio", "energy_budget", "accuracy_loss", "profile"),
 )

@@ -20,6 +20,7 @@ from spikec.compiler.program import Program
 from spikec.runtime.cli.calibration import (
     CalibratePotentials,
     ExitLoss,
+    ExitProven,
     ExitRuleName,
     Labels,
     Passes,
@@ -95,6 +96,7 @@ def compile_command(
     threshold_images: ThresholdImages = None,
     calibrate_potentials: CalibratePotentials = None,
     exit_loss: ExitLoss = None,
+    exit_proven: ExitProven = None,
     exit_rule: ExitRuleName = None,
     labels: Labels = None,
     search_phi: SearchPhi = None,
@@ -142,7 +144,7 @@ def compile_command(
     \b
     spikec compile net.onnx --calibration calib.npy -o net.spikec -T 8 --phi 4
     spikec compile net.onnx --calibration calib.npy -o net.spikec -T 16 --windowed
-    spikec compile net.onnx --calibration calib.npy -o net.spikec --exit-loss 1.0 --images 600
+    spikec compile net.onnx --calibration calib.npy -o net.spikec --exit-loss 1.0 --images 512
     spikec compile net.onnx --calibration calib.npy -o net.spikec \\
         --search-phi --compress --accuracy-loss 0.5
     spikec compile net.onnx --calibration data.npz:x -o net.spikec \\
@@ -154,7 +156,8 @@ def compile_command(
     from spikec.runtime.compile import compile_model
 
     at_least_one(images, "--images")
-    check_exits(exit_loss, exit_rule, labels)
+    given = {"--exit-rule": exit_rule, "--exit-proven": exit_proven, "--labels": labels}
+    check_exits(exit_loss, given)
     steps = preprocessing(scale, mean, std, layout, (resize, crop))
     check_writable(output)
     draw = (images or DEFAULT_IMAGES, threshold_images or 0, seed)

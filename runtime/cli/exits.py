@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from spikec.compiler.arrays import Array
@@ -13,9 +14,9 @@ from spikec.runtime.inputs import read_labels
 from spikec.runtime.inspection import exit_text
 
 
-def check_exits(loss: float | None, rule: str | None, labels: str | None) -> None:
+def check_exits(loss: float | None, given: Mapping[str, object]) -> None:
     """OptionError for an option that says nothing without --exit-loss."""
-    for option, value in (("--exit-rule", rule), ("--labels", labels)):
+    for option, value in given.items():
         if loss is None and value is not None:
             problem = f"{option} is given, and without --exit-loss no image leaves early"
             raise OptionError(problem, hint="add --exit-loss 1.0, or leave it out")
@@ -52,15 +53,16 @@ def exit_rows(program: Program) -> list[tuple[str, str]]:
     facts = exit_facts(program)
     if facts is None:
         return []
-    judged, proof = facts["judged_images"], "" if facts["proven"] else ": unproven"
+    judged, lost = facts["judged_images"], facts["lost_images"]
+    proof = "proven" if facts["proven"] else "not proven"
     return [
         ("early exit", exit_text(program.exit_rule)),
         ("mean time steps", f"{facts['mean_timesteps']:.2f} on {judged} images that judge"),
         ("images that left", f"{', '.join(map(str, facts['histogram']))} after step 1, 2, …"),
-        ("images lost", f"{facts['lost_images']} of {judged}, told by {facts['right_by']}"),
+        ("images lost", f"{lost} of {judged}, told by {facts['right_by']}"),
         (
             "accuracy lost",
-            f"at most {facts['loss_bound_95']:.2f} points (95 % bound), "
-            f"{facts['loss_allowed']:g} allowed{proof}",
+            f"{100 * lost / judged:.2f} points of {facts['loss_allowed']:g} allowed; "
+            f"at most {facts['loss_bound_95']:.2f} (95 % bound): {proof}",
         ),
     ]

@@ -57,7 +57,7 @@ def test_the_bound_of_no_lost_image_is_three_in_n() -> None:
 
 @pytest.mark.parametrize("rule", EXIT_RULES)
 def test_a_program_gets_the_rule_that_was_asked_for(loaded: Loaded, rule: str) -> None:
-    result = compiled(loaded, exit_rule=rule)
+    result = compiled(loaded, exit_rule=rule, exit_proven=True)
     found = result.program.exit_rule
     assert found is not None
     assert found.score == ("entropy" if rule == "iat" else rule)
@@ -74,7 +74,7 @@ def test_without_a_loss_there_is_no_rule_and_the_digest_is_that_of_ever(loaded: 
 
 
 def test_the_reference_tells_the_same_story_of_the_judging_images(loaded: Loaded) -> None:
-    result = compiled(loaded, exit_loss=12.0)
+    result = compiled(loaded, exit_loss=12.0, exit_proven=True)
     program = result.program
     assert program.exit_rule is not None
     drawn = IMAGES[np.random.default_rng(0).permutation(120)]
@@ -94,7 +94,7 @@ def test_the_reference_tells_the_same_story_of_the_judging_images(loaded: Loaded
 
 
 def test_a_larger_loss_lets_images_leave_earlier(loaded: Loaded) -> None:
-    means = [facts(compiled(loaded, exit_loss=x))["mean_timesteps"] for x in (6.0, 12.0, 40.0)]
+    means = [facts(compiled(loaded, exit_loss=x))["mean_timesteps"] for x in (1.0, 4.0, 40.0)]
     assert means == sorted(means, reverse=True)
     assert means[0] > means[-1]
 
@@ -109,12 +109,22 @@ def test_labels_say_which_images_are_lost(loaded: Loaded) -> None:
     assert facts(wrong)["lost_images"] == 0 < facts(by_ann)["lost_images"]
 
 
-def test_too_few_judging_images_leave_the_loss_unproven(loaded: Loaded) -> None:
-    result = compiled(loaded, exit_loss=1.0)
-    assert not facts(result)["proven"]
-    (warning,) = [text for text in result.warnings if "unproven" in text]
-    assert "598 calibration images" in warning
-    assert json.loads(result.program.provenance["warnings"]) == list(result.warnings)
+@pytest.mark.parametrize("loss", [2.0, 5.0, 12.0, 30.0])
+def test_the_loss_itself_stays_within_what_is_allowed(loaded: Loaded, loss: float) -> None:
+    found = facts(compiled(loaded, exit_loss=loss))
+    assert found["lost_images"] <= loss / 100 * 60
+    proven = facts(compiled(loaded, exit_loss=max(loss, 5.0), exit_proven=True))
+    assert proven["loss_bound_95"] <= max(loss, 5.0)
+    if loss >= 5.0:
+        assert found["mean_timesteps"] <= proven["mean_timesteps"]
+
+
+def test_a_proof_that_takes_more_images_is_refused(loaded: Loaded) -> None:
+    with pytest.raises(CalibrationError, match="cannot prove a loss of 1 points") as caught:
+        compiled(loaded, exit_loss=1.0, exit_proven=True)
+    assert "if none of 60 is lost, it may still be 4.87" in str(caught.value)
+    assert "598 calibration images" in caught.value.hint
+    assert caught.value.where.node == "x"
 
 
 def test_windows_are_warned_of(loaded: Loaded) -> None:

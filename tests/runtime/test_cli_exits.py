@@ -96,20 +96,23 @@ def test_compile_passes_exits_on_and_says_what_came_of_them(
 
     monkeypatch.setattr(compiling, "compile_model", compile_model)
     arguments = ("compile", "net.onnx", "--calibration", f"{inputs}:x", "-o", tmp_path / "net")
-    options = ("--exit-loss", "1", "--exit-rule", "entropy", "--labels", ":y")
+    options = ("--exit-loss", "1", "--exit-rule", "entropy", "--exit-proven", "--labels", ":y")
     result = spikec(*arguments, *options)
     assert result.exit_code == 0, result.output
     assert (seen["exit_loss"], seen["exit_rule"]) == (1.0, "entropy")
+    assert seen["exit_proven"] is True
     assert np.array_equal(np.asarray(seen["labels"]), np.load(inputs)["y"])
-    for words in ("2.50 on 300", "150, 0, 0, 150", "1 of 300", "1.57 points", "unproven"):
+    for words in ("2.50 on 300", "150, 0, 0, 150", "1 of 300", "0.33 points", "1.57", "not proven"):
         assert words in result.stdout
     content = json.loads(spikec(*arguments, *options, "--json").stdout)
     assert content["exits"] == FACTS
 
 
-@pytest.mark.parametrize("option", [("--exit-rule", "margin"), ("--labels", ":y")])
+@pytest.mark.parametrize(
+    "option", [("--exit-rule", "margin"), ("--exit-proven",), ("--labels", ":y")]
+)
 def test_an_option_that_says_nothing_without_a_loss_is_refused(
-    option: tuple[str, str], inputs: Path, tmp_path: Path
+    option: tuple[str, ...], inputs: Path, tmp_path: Path
 ) -> None:
     arguments = ("--calibration", f"{inputs}:x", "-o", tmp_path / "net")
     result = spikec("compile", "net.onnx", *arguments, *option)
