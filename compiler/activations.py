@@ -9,9 +9,9 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Float32, Float64
 
-_TAIL = 1024
-"""Largest values kept of each channel. A large value in a thousand images moves a threshold that
-has 16 levels or more, and random samples miss it."""
+LONG_TAIL = 1024
+"""Largest values of each channel. One in a thousand images moves a threshold that has 16 levels or
+more, and random samples miss it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class ChannelSamples:
     Attributes:
         values: Random samples of each channel, the same positions for all, (channels, samples).
         tail: The values of largest magnitude of each channel over all images, in no order,
-            (channels, at most 1024).
+            (channels, at most as many as were asked for).
         count: Activations of each channel in all images.
         images: Images seen.
     """
@@ -39,7 +39,11 @@ class ChannelSamples:
 
 
 def channel_samples(
-    batches: Iterable[Mapping[str, Array]], images: int, samples: int, seed: int
+    batches: Iterable[Mapping[str, Array]],
+    images: int,
+    samples: int,
+    seed: int,
+    tail: int = LONG_TAIL,
 ) -> dict[str, ChannelSamples]:
     """Samples of every channel of every activation, in memory bounded by ``samples``.
 
@@ -51,6 +55,7 @@ def channel_samples(
             a random half is dropped whenever twice the samples are held, and as much less taken.
         samples: Samples per channel, about; each image gives the same share.
         seed: Of the choice of positions.
+        tail: Largest values kept of each channel, 1 or more.
 
     Returns:
         By node name.
@@ -59,7 +64,7 @@ def channel_samples(
     found: dict[str, _Samples] = {}
     for batch in batches:
         for name, activation in batch.items():
-            kept = found.setdefault(name, _Samples(samples, images, random))
+            kept = found.setdefault(name, _Samples(samples, images, tail, random))
             kept.take(_by_channel(activation), len(activation))
     return {name: kept.result() for name, kept in found.items()}
 
@@ -67,17 +72,18 @@ def channel_samples(
 class _Samples:
     """Samples of one node so far."""
 
-    def __init__(self, samples: int, images: int, random: np.random.Generator) -> None:
+    def __init__(self, samples: int, images: int, tail: int, random: np.random.Generator) -> None:
         self._samples, self._images, self._random = samples, images, random
+        self._tail_length = tail
         self._parts: list[Float32] = []
         self._held = self._seen = self._count = 0
         self._tail: Float32 | None = None
 
     def take(self, flat: Float32, images: int) -> None:
         """Add the share of so many images, (channels, images·positions)."""
-        tail = largest(flat, _TAIL)
+        tail = _largest(flat, self._tail_length)
         if self._tail is not None:
-            tail = largest(np.concatenate([self._tail, tail], axis=1), _TAIL)
+            tail = _largest(np.concatenate([self._tail, tail], axis=1), self._tail_length)
         self._tail = tail
         self._count += flat.shape[1]
         part = _columns(flat, self._share(images), self._random)
@@ -116,9 +122,13 @@ def _columns(flat: Float32, count: int, random: np.random.Generator) -> Float32:
     return flat[:, random.choice(flat.shape[1], count, replace=False)]
 
 
-def largest(flat: Float32, count: int) -> Float32:
+def _largest(flat: Float32, count: int) -> Float32:
     """The values of largest magnitude of each row, at most so many, (rows, …)."""
     if count >= flat.shape[1]:
         return flat
-    positions = np.argpartition(np.abs(flat), -count, axis=1)[:, -count:]
+    sizes = np.abs(flat)
+    if count == 1:
+        positions = sizes.argmax(axis=1)[:, None]
+    else:
+        positions = np.argpartition(sizes, -count, axis=1)[:, -count:]
     return np.take_along_axis(flat, positions, axis=1)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from spikec.compiler.activations import ChannelSamples, channel_samples
+from spikec.compiler.activations import LONG_TAIL, ChannelSamples, channel_samples
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.balancing import balanced_caps, percentile_caps, usable_caps
 from spikec.compiler.calibration import Calibration
@@ -41,7 +41,7 @@ def activation_samples(
     total = options.threshold_images or held
     batches = _told(calibration.statistics(graph, names), progress, total)
     images = min(held, options.threshold_images or held)
-    return channel_samples(batches, images, count, options.seed)
+    return channel_samples(batches, images, count, options.seed, _tail(options))
 
 
 def _told(
@@ -59,7 +59,7 @@ def _told(
 def samples_of(name: str, values: Array, options: CompileOptions) -> ChannelSamples:
     """Samples of activations that are there already, (images, *shape)."""
     batches: Iterable[Mapping[str, Array]] = [{name: values}]
-    return channel_samples(batches, len(values), _SAMPLES, options.seed)[name]
+    return channel_samples(batches, len(values), _SAMPLES, options.seed, _tail(options))[name]
 
 
 def best_threshold(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> Float64:
@@ -104,6 +104,12 @@ def _caps(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> F
 def _likely(samples: ChannelSamples, neuron: Neuron) -> Expected:
     found = expected(samples, neuron.ceiling)
     return found if neuron.per_channel else found.together()
+
+
+def _tail(options: CompileOptions) -> int:
+    """Only neurons that fire on their whole charge read more of the tail than its peak."""
+    windows = options.windowed or "windowed" in options.search.modes
+    return LONG_TAIL if windows or options.timesteps == 1 else 1
 
 
 def _is_even(neuron: Neuron, options: CompileOptions) -> bool:

@@ -60,3 +60,11 @@ def test_fewer_values_than_the_tail_holds_are_all_kept() -> None:
     found = channel_samples(numbered(10, 3), 10, 128, 0)["a"]
     assert sorted(found.tail[0].tolist()) == sorted([*range(10)] * 4)
     assert found.count == 40
+
+
+def test_of_a_tail_of_one_the_peak_is_left() -> None:
+    short = channel_samples(numbered(500, 64), 500, 128, 0, tail=1)["a"]
+    long = channel_samples(numbered(500, 64), 500, 128, 0)["a"]
+    assert short.tail.tolist() == [[499], [-499]]
+    assert short.peak.tolist() == long.peak.tolist()
+    assert np.array_equal(short.values, long.values)
