@@ -25,6 +25,10 @@ Told = Callable[[int, int], None]
 
 _SAMPLES = 8192
 """Samples per channel: enough for a threshold within 1 % of the one from all activations."""
+_MANY_LEVELS = 32
+"""φT from which large activations that were not sampled, or not seen, cost more than rounding. On
+64 other images the squared error of MobileNet-v2's activations falls by 1.5 % at 15 levels, 22 % at
+63 and 42 % at 127 if they are expected."""
 
 
 def activation_samples(
@@ -91,7 +95,7 @@ def _caps(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> F
         case "balancing":
             return balanced_caps(values, ceiling=neuron.ceiling)
         case _:
-            likely = _likely(samples, neuron) if _is_even(neuron, options) else None
+            likely = _likely(samples, neuron) if _reads_tail(neuron, options) else None
             return best_caps(
                 values if likely is None else likely.values,
                 neuron.phi * options.timesteps,
@@ -107,15 +111,17 @@ def _likely(samples: ChannelSamples, neuron: Neuron) -> Expected:
 
 
 def _tail(options: CompileOptions) -> int:
-    """Only neurons that fire on their whole charge read more of the tail than its peak."""
+    """Only neurons that fire on their whole charge may read more of the tail than its peak."""
     windows = options.windowed or "windowed" in options.search.modes
     return LONG_TAIL if windows or options.timesteps == 1 else 1
 
 
-def _is_even(neuron: Neuron, options: CompileOptions) -> bool:
-    """Whether a neuron fires on its whole charge: in a window, or in the only step.
+def _reads_tail(neuron: Neuron, options: CompileOptions) -> bool:
+    """Whether a cap is bounded by what may come: with many levels, on the whole charge at once.
 
-    Elsewhere charge arrives unevenly, and the cap also bounds how much is fired too early in a
-    step. There a cap for what may come costs more than it brings (measured on MobileNet-v1).
+    With fewer levels the best cap lies among the samples. Where charge arrives unevenly, it also
+    bounds how much is fired too early in a step; there a cap for what may come costs more than it
+    brings (measured on MobileNet-v1).
     """
-    return neuron.windowed or options.timesteps == 1
+    whole = neuron.windowed or options.timesteps == 1
+    return whole and neuron.phi * options.timesteps >= _MANY_LEVELS

@@ -4,8 +4,9 @@ Cases:
 1. input: the largest magnitude of each channel over the calibration images; nothing is clipped.
 2. adafire: θ = cap/φ, per channel, or per layer where channels cannot be told apart or one
    threshold is asked for; a Clip's ceiling bounds φθ. The cap is, by method:
-   mmse: that of least squared error under φT levels, from the search in ``mmse``, over the
-   activations seen and those of an unseen image, from ``expected_activations``;
+   mmse: that of least squared error under φT levels, from the search in ``mmse``; with 32 levels
+   and more, in a window or in a single step, over all large activations that were seen and those
+   of an unseen image, from ``expected_activations``;
    percentile, maximum: a percentile of the activations other than 0, or the largest;
    balancing: as in ``balancing``, on the drive that arrives when the layers before it clip at
    their own caps.

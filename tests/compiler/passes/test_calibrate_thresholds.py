@@ -27,7 +27,7 @@ def calibration() -> Calibration:
 
 def caps(calibration: Calibration, **choices: object) -> dict[str, np.ndarray]:
     """φθ by node name."""
-    options = CompileOptions(timesteps=4, phi=3, **choices)  # type: ignore[arg-type]
+    options = CompileOptions(**{"timesteps": 4, "phi": 3} | choices)  # type: ignore[arg-type]
     graph = place_neurons(options).apply(chain())
     graph = calibrate_thresholds(calibration, options).apply(graph)
     found = {}
@@ -131,3 +131,21 @@ def test_progress_counts_images(calibration: Calibration) -> None:
     )
     step.apply(graph)
     assert told == [(0, 24), (24, 24)]
+
+
+@pytest.mark.parametrize(
+    ("choices", "beyond"),
+    [
+        ({"windowed": True, "phi": 8}, True),
+        ({"timesteps": 1, "phi": 32}, True),
+        ({"windowed": True, "phi": 7}, False),
+        ({"phi": 8}, False),
+    ],
+)
+def test_caps_reach_beyond_what_was_seen_where_levels_are_many_and_charge_is_whole(
+    calibration: Calibration, choices: dict[str, object], beyond: bool
+) -> None:
+    few = calibration.first(3)
+    for name, found in caps(few, **choices).items():
+        peak = np.abs(activations(few, name)).max(axis=1)
+        assert (found > 1.06 * peak).any() == (beyond and name in ("ra", "rb", "c"))
