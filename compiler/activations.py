@@ -10,8 +10,8 @@ import numpy as np
 from spikec.compiler.arrays import Array, Float32, Float64
 
 LONG_TAIL = 1024
-"""Largest values of each channel. One in a thousand images moves a threshold that has 16 levels or
-more, and random samples miss it."""
+"""Largest values of each channel. One in a thousand images moves a threshold that has many levels,
+and random samples miss it."""
 
 
 @dataclass(frozen=True, eq=False)

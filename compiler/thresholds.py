@@ -95,33 +95,40 @@ def _caps(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> F
         case "balancing":
             return balanced_caps(values, ceiling=neuron.ceiling)
         case _:
-            likely = _likely(samples, neuron) if _reads_tail(neuron, options) else None
+            likely = _likely(samples, values, neuron, options)
             return best_caps(
-                values if likely is None else likely.values,
+                likely.values,
                 neuron.phi * options.timesteps,
-                weights=None if likely is None else likely.weights,
+                weights=likely.weights,
                 signed=neuron.fire is Fire.SIGNED,
                 ceiling=neuron.ceiling,
             )
 
 
-def _likely(samples: ChannelSamples, neuron: Neuron) -> Expected:
+def _likely(
+    samples: ChannelSamples, values: Float64, neuron: Neuron, options: CompileOptions
+) -> Expected:
+    """The activations that a neuron's caps are chosen for: the sampled values, or more."""
+    if not _reads_tail(neuron.windowed, neuron.phi, options):
+        return Expected(values, np.ones_like(values))
     found = expected(samples, neuron.ceiling)
     return found if neuron.per_channel else found.together()
 
 
 def _tail(options: CompileOptions) -> int:
-    """Only neurons that fire on their whole charge may read more of the tail than its peak."""
-    windows = options.windowed or "windowed" in options.search.modes
-    return LONG_TAIL if windows or options.timesteps == 1 else 1
+    """Largest values that are kept of each channel: its peak, unless a neuron may read more."""
+    windowed = options.windowed or "windowed" in options.search.modes
+    phi = max(options.phi, options.search.phi_max or 0)
+    return LONG_TAIL if _reads_tail(windowed, phi, options) else 1
 
 
-def _reads_tail(neuron: Neuron, options: CompileOptions) -> bool:
+def _reads_tail(windowed: bool, phi: int, options: CompileOptions) -> bool:
     """Whether a cap is bounded by what may come: with many levels, on the whole charge at once.
 
     With fewer levels the best cap lies among the samples. Where charge arrives unevenly, it also
     bounds how much is fired too early in a step; there a cap for what may come costs more than it
-    brings (measured on MobileNet-v1).
+    brings (measured on MobileNet-v1). Other methods than mmse read samples and peaks alone.
     """
-    whole = neuron.windowed or options.timesteps == 1
-    return whole and neuron.phi * options.timesteps >= _MANY_LEVELS
+    whole = windowed or options.timesteps == 1
+    many = phi * options.timesteps >= _MANY_LEVELS
+    return whole and many and options.threshold_method == "mmse"
