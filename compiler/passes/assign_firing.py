@@ -54,9 +54,8 @@ def assign_firing(
     """The pass for given images; ``told`` receives what it found."""
 
     def apply(graph: Graph) -> Graph:
-        study.read_early(graph)
         firing = _Firing(graph, study)
-        before = study.judged(graph)
+        before = study.started(graph)
         chosen, after = firing.chosen(before, firing.start(before), progress)
         told(study.report("firing", before, chosen, after))
         return after.graph

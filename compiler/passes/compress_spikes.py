@@ -43,8 +43,7 @@ def compress_spikes(
     """The pass for given images; ``told`` receives what it found."""
 
     def apply(graph: Graph) -> Graph:
-        study.read_early(graph)
-        before = study.judged(graph)
+        before = study.started(graph)
         catalogue = _catalogue(before, study, progress)
         search = study.options.search
         allowed, ratio = search.accuracy_loss, search.compression_ratio

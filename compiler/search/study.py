@@ -66,21 +66,25 @@ class Study:
         """All choices."""
         return self.bench.options
 
-    def read_early(self, graph: Graph) -> None:
-        """From now on judge after the step at which images leave the program of a graph.
+    def started(self, graph: Graph) -> Judged:
+        """The graph that a search starts from, judged; it settles after which step all are judged.
 
-        Without early exits nothing changes, nor where it is done already, nor where layers may
-        become windowed, which are to be seen at their worst for that.
+        That is T, or where images may leave early, the step at which they leave the first graph
+        that a search starts from. Not so where layers may become windowed, which are to be seen at
+        their worst for that.
         """
-        loss = self.options.exit_loss
-        if loss is None or self._leaving_step or "windowed" in self.options.search.modes:
-            return
-        self._leaving_step = steps = leaving_step(self.rebias(graph), self.judge, loss)
-        self.bench, self.judge = self.bench.lasting(steps), self.judge.lasting(steps)
+        graph, loss = self.rebias(graph), self.options.exit_loss
+        windows = "windowed" in self.options.search.modes
+        if loss is not None and self._leaving_step is None and not windows:
+            self._leaving_step = steps = leaving_step(graph, self.judge, loss)
+            self.bench, self.judge = self.bench.lasting(steps), self.judge.lasting(steps)
+        return self._judged(graph)
 
     def judged(self, graph: Graph) -> Judged:
         """A graph whose integers fit its neurons, after its biases are corrected."""
-        graph = self.rebias(graph)
+        return self._judged(self.rebias(graph))
+
+    def _judged(self, graph: Graph) -> Judged:
         return Judged(graph, self.bench.run(graph)[0], self.judge.run(graph)[0])
 
     def settled(self, judged: Judged, predicted: float) -> Judged:
@@ -89,8 +93,7 @@ class Study:
         It saves energy and may lose a little: agreement as far as that may be lost, or, without a
         budget in accuracy, no more than was predicted of the assignment.
         """
-        graph = self.exchange(judged.graph)
-        result = Judged(graph, self.bench.run(graph)[0], self.judge.run(graph)[0])
+        result = self._judged(self.exchange(judged.graph))
         allowed = self.options.search.accuracy_loss
         if allowed is None or self.reference is None:
             better = result.trial.loss <= max(predicted, judged.trial.loss)
