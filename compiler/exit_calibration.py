@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,13 +27,13 @@ from spikec.compiler.calibration import Calibration
 from spikec.compiler.encoding import input_integers
 from spikec.compiler.errors import CalibrationError, OptionError, Where
 from spikec.compiler.exit_ladder import Evidence, Thresholds, formula_ladder, ladder
-from spikec.compiler.exit_rule import NEVER, ExitRule, ExitScore, exit_scores, number_of_scores
+from spikec.compiler.exit_rule import NEVER, ExitRule, ExitScore, number_of_scores
 from spikec.compiler.ir import Graph
 from spikec.compiler.options import FORMULA, CompileOptions
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.program import Program
 from spikec.compiler.report import Compiled
-from spikec.compiler.simulation import Simulate
+from spikec.compiler.simulation import Simulate, potentials
 from spikec.compiler.tail import read_out_node
 
 LEAST_IMAGES = 20
@@ -142,21 +142,19 @@ class ExitCalibration:
     def _evidence(
         self, program: Program, simulate: Simulate, ann: Ann, progress: Progress
     ) -> Evidence:
-        parts = []
-        for at in range(0, len(self._images), _BATCH):
-            progress("calibrate-exits", at, len(self._images))
-            inputs = input_integers(program.input, self._images[at : at + _BATCH])
-            parts.append(simulate.readouts(program, inputs))
-        readouts = np.concatenate(parts, axis=1)
-        potentials = readouts.reshape(*readouts.shape[:2], -1)
+        told = potentials(simulate, program, self._inputs(program, progress))
         classes = self._labels
         if classes is None:
             name = read_out_node(self._graph).name
             outputs = Calibration(self._images, ann).activation(self._graph, name)
             classes = outputs.reshape(len(outputs), -1).argmax(axis=1)
         scale = float(program.readout.scale.item())
-        scores = exit_scores(self._score, potentials[:-1], scale)
-        return Evidence(scores, potentials.argmax(axis=-1) == classes)
+        return Evidence.of(self._score, told, scale, classes)
+
+    def _inputs(self, program: Program, progress: Progress) -> Iterator[Array]:
+        for at in range(0, len(self._images), _BATCH):
+            progress("calibrate-exits", at, len(self._images))
+            yield input_integers(program.input, self._images[at : at + _BATCH])
 
     def _judged(self, evidence: Evidence, target: float) -> Judgement:
         """The loosest candidate that both halves of the images allow."""

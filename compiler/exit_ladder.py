@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float64, Int64
-from spikec.compiler.exit_rule import NEVER, first_exits
+from spikec.compiler.exit_rule import NEVER, ExitScore, exit_scores, first_exits
 
 Thresholds = tuple[float, ...]
 
@@ -44,6 +44,19 @@ class Evidence:
 
     scores: Array
     right: Array
+
+    @classmethod
+    def of(cls, score: ExitScore, potentials: Int64, scale: float, classes: Array) -> Evidence:
+        """What runs tell.
+
+        Args:
+            score: What is compared with thresholds.
+            potentials: v of the read-out after steps 1…T, (T, images, classes).
+            scale: Of the read-out.
+            classes: The right ones, (images,).
+        """
+        scores = exit_scores(score, potentials[:-1], scale)
+        return cls(scores, potentials.argmax(axis=-1) == classes)
 
     @property
     def images(self) -> int:

@@ -6,9 +6,11 @@ The compiler knows no backend; whoever calls it plugs one in. Arrays have the ax
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
 
 from spikec.compiler.arrays import Array, Int64
 from spikec.compiler.connections import Connection
@@ -98,3 +100,17 @@ class Simulate(Protocol):
             int64, (T, images, *read-out shape).
         """
         ...
+
+
+def potentials(simulate: Simulate, program: Program, batches: Iterable[Array]) -> Int64:
+    """Potentials of the read-out after every step, int64, (T, images, values of the read-out).
+
+    Args:
+        simulate: Runs the program, one batch at a time.
+        program: Any.
+        batches: Quantised inputs, (images, *input shape) each.
+    """
+    parts = [simulate.readouts(program, batch) for batch in batches]
+    whole = np.concatenate(parts, axis=1)
+    flat: Int64 = whole.reshape(*whole.shape[:2], -1)
+    return flat

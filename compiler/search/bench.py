@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float64, Int64
-from spikec.compiler.calibration import Calibration
+from spikec.compiler.calibration import Calibration, regrouped
 from spikec.compiler.encoding import encoded
 from spikec.compiler.ir import Graph
 from spikec.compiler.lower import lower
@@ -16,7 +16,7 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.program import Program
 from spikec.compiler.search.divergence import Divergence
 from spikec.compiler.search.prices import Prices
-from spikec.compiler.simulation import Simulate, Totals
+from spikec.compiler.simulation import Simulate, Totals, potentials
 from spikec.compiler.tail import read_out_node
 
 _BATCH = 64
@@ -102,13 +102,8 @@ class Bench:
     def readouts(self, graph: Graph) -> tuple[Int64, float]:
         """Potentials of the read-out after every step, (T, images, classes), and their scale."""
         program, payloads = self._program(graph)
-        parts = [
-            self.simulate.readouts(program, payloads[at : at + _BATCH])
-            for at in range(0, len(payloads), _BATCH)
-        ]
-        potentials = np.concatenate(parts, axis=1)
-        flat: Int64 = potentials.reshape(*potentials.shape[:2], -1)
-        return flat, float(program.readout.scale.item())
+        told = potentials(self.simulate, program, regrouped([payloads], _BATCH))
+        return told, float(program.readout.scale.item())
 
     def lasting(self, timesteps: int) -> Bench:
         """The same, for so many of the first steps."""

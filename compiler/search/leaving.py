@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from spikec.compiler.exit_ladder import Evidence, ladder
-from spikec.compiler.exit_rule import ExitScore, exit_scores
+from spikec.compiler.exit_rule import ExitScore
 from spikec.compiler.ir import Graph
 from spikec.compiler.search.bench import Bench
 
@@ -26,7 +26,7 @@ def leaving_step(graph: Graph, bench: Bench, loss: float) -> int:
         loss: Points of agreement with the ANN that leaving may cost on them.
     """
     potentials, scale = bench.readouts(graph)
-    right = potentials.argmax(axis=-1) == bench.expected.reshape(len(bench.expected), -1).argmax(1)
-    evidence = Evidence(exit_scores(ExitScore.MARGIN, potentials[:-1], scale), right)
+    classes = bench.expected.reshape(len(bench.expected), -1).argmax(axis=1)
+    evidence = Evidence.of(ExitScore.MARGIN, potentials, scale, classes)
     loosest = ladder(evidence, loss / 100)[-1]
     return math.ceil(float(np.mean(evidence.exits(loosest))))

@@ -144,6 +144,7 @@ def test_where_no_step_is_safe_all_images_stay(loaded: Loaded) -> None:
     result = compile_graph(loaded, IMAGES, options, Late(1))
     assert result.program.exit_rule == ExitRule(ExitScore.MARGIN, (NEVER,) * 5)
     assert any("no image may leave before step 6" in text for text in result.warnings)
+    assert json.loads(result.program.provenance["warnings"]) == list(result.warnings)
 
 
 def test_equal_seeds_give_equal_rules_whatever_the_threads(loaded: Loaded) -> None:
