@@ -45,6 +45,22 @@ def last_readers(graph: Graph) -> dict[str, str]:
     }
 
 
+def misled_behind(graph: Graph) -> dict[str, int]:
+    """For each population: how many behind it, one after the other, fire on what comes half-way.
+
+    The longest chain of readers; a window and the read-out answer only what has come at the end.
+    """
+    chain: dict[str, int] = {}
+    for node in reversed(population_nodes(graph)):
+        behind = chain.setdefault(node.name, 0)
+        assert node.neuron is not None
+        early = not node.neuron.windowed and node.neuron.kind != "readout"
+        own = 1 if node.neuron.kind == "adafire" else 0
+        for source in sources_of(graph, node) if early else ():
+            chain[source] = max(chain.get(source, 0), behind + own)
+    return chain
+
+
 class Frontier:
     """Activations and spikes by node name.
 

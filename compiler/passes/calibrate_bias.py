@@ -21,7 +21,7 @@ from collections.abc import Callable
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.encoding import encoded
-from spikec.compiler.frontier import visited
+from spikec.compiler.frontier import misled_behind, visited
 from spikec.compiler.integers import integers_of
 from spikec.compiler.invariants import integers_set
 from spikec.compiler.ir import Graph, Neuron, Node, Quantized
@@ -80,6 +80,7 @@ class _Walk(Walk):
         super().__init__(graph, calibration, simulate, options)
         self._scales: dict[str, Float64] = {}
         self.freedom = Freedom.ALL
+        self._misled = misled_behind(graph)
         self.neurons: dict[str, Neuron] = {}
 
     def visit(self, node: Node) -> Quantized:
@@ -120,6 +121,7 @@ class _Walk(Walk):
                     lambda trial, images: self.fire(trial, current[:, :images]),
                     self.options,
                     freedom=self.freedom,
+                    misled=self._misled[node.name],
                 )
                 quantized = search.run()
                 self.neurons[node.name] = search.neuron

@@ -38,7 +38,7 @@ def population(options: CompileOptions = OPTIONS) -> tuple[Node, Quantized]:
 
 
 def searched(
-    current: np.ndarray, target: np.ndarray, options: CompileOptions = OPTIONS
+    current: np.ndarray, target: np.ndarray, options: CompileOptions = OPTIONS, misled: int = 0
 ) -> tuple[AdaFire, np.ndarray, np.ndarray]:
     """The population found, and its and the untouched one's squared error per channel."""
     node, quantized = population(options)
@@ -51,7 +51,8 @@ def searched(
         mean = fire(chosen, len(target)).sum(axis=0) * chosen.scale / options.timesteps
         return ((mean - target) ** 2).mean(axis=(0, 2, 3))
 
-    found = NeuronSearch(node, quantized, target, fire, options).run().population
+    search = NeuronSearch(node, quantized, target, fire, options, misled=misled)
+    found = search.run().population
     assert isinstance(found, AdaFire)
     assert isinstance(quantized.population, AdaFire)
     return found, error(found), error(quantized.population)
@@ -139,21 +140,30 @@ def test_a_threshold_of_another_method_is_not_moved() -> None:
     assert (found.threshold == 100).all()
 
 
-def test_where_images_may_leave_early_the_first_half_counts_too() -> None:
+def half_way(options: CompileOptions, misled: int) -> tuple[float, float, int]:
+    """On charge that comes too early: errors after 4 and 8 of 8 steps, and the lowest start."""
     drive = drives(images=24)
     wave = np.array([4, 4, 4, 4, -4, -4, -4, -4]).reshape(8, 1, 1, 1, 1) * 0.1
     uneven = np.rint((drive[None] + wave) / 0.01).astype(np.int32)
     target = np.maximum(drive, 0).astype(np.float32)
+    found, _, _ = searched(uneven, target, options, misled)
+    sent = ReferenceBackend().fire(found, uneven, 8, VMAX).spikes.cumsum(axis=0) * found.scale
+    early, late = (((sent[t - 1] / t - target) ** 2).mean() for t in (4, 8))
+    return float(early), float(late), int(found.initial.min())
 
-    def off_half_way(options: CompileOptions) -> tuple[float, int]:
-        found, _, _ = searched(uneven, target, options)
-        spikes = ReferenceBackend().fire(found, uneven, 8, VMAX).spikes
-        mean = spikes[:4].sum(axis=0) * found.scale / 4
-        return float(((mean - target) ** 2).mean()), int(found.initial.min())
 
-    patient, late = off_half_way(OPTIONS)
-    hasty, soon = off_half_way(replace(OPTIONS, exit_loss=1.0))
+def test_where_images_may_leave_early_the_first_half_counts_too() -> None:
+    patient, _, late = half_way(OPTIONS, 0)
+    hasty, _, soon = half_way(replace(OPTIONS, exit_loss=1.0), 0)
     assert hasty < patient
+    assert soon > late
+
+
+def test_where_populations_behind_fire_on_it_the_first_half_counts_too() -> None:
+    patient, exact, late = half_way(OPTIONS, 0)
+    hasty, worse, soon = half_way(OPTIONS, 10)
+    assert hasty < patient
+    assert exact < worse
     assert soon > late
 
 
@@ -162,8 +172,8 @@ def test_a_window_is_not_read_before_its_end() -> None:
     drive = drives(6)
     target = np.maximum(drive, 0).astype(np.float32)
     found, asked = (
-        searched(steady(drive), target, each)[0]
-        for each in (options, replace(options, exit_loss=1.0))
+        searched(steady(drive), target, each, misled)[0]
+        for each, misled in ((options, 0), (replace(options, exit_loss=1.0), 9))
     )
     for field in ("threshold", "bias", "initial"):
         assert np.array_equal(getattr(found, field), getattr(asked, field))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from graphs import Sketch
@@ -8,9 +10,14 @@ from spikec.backends.reference import ReferenceBackend
 from spikec.compiler.ann import Ann
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.errors import InvariantError
-from spikec.compiler.frontier import Frontier, images_within_memory, last_readers
+from spikec.compiler.frontier import (
+    Frontier,
+    images_within_memory,
+    last_readers,
+    misled_behind,
+)
 from spikec.compiler.invariants import integers_set, thresholds_set
-from spikec.compiler.ir import Graph
+from spikec.compiler.ir import Graph, Node
 from spikec.compiler.lower import lower
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.calibrate_bias import calibrate_bias
@@ -128,6 +135,26 @@ def test_the_frontier_forgets_what_nobody_reads_any_more() -> None:
     assert set(frontier.spikes) == {"out"}
     frontier.advance("head", np.zeros(1), None)
     assert not frontier.spikes
+
+
+def test_populations_behind_are_counted_along_the_longest_chain_that_fires_early() -> None:
+    graph = residual()
+    assert misled_behind(graph) == {"x": 3, "r": 2, "ra": 1, "out": 0, "head": 0}
+
+    def with_window(node: Node) -> Node:
+        if node.name != "ra" or node.neuron is None:
+            return node
+        return node.updated(neuron=replace(node.neuron, windowed=True))
+
+    windowed = misled_behind(graph.mapped(with_window))
+    assert windowed == {"x": 2, "r": 1, "ra": 1, "out": 0, "head": 0}
+
+
+def test_a_pool_that_counts_passes_on_what_it_is_misled_by() -> None:
+    sketch = Sketch(1, 8, 8).conv("c", 4).add("r", "Relu")
+    sketch.add("p", "MaxPool", shape=(4, 4, 4), kernel_shape=(2, 2), strides=(2, 2)).conv("d", 4)
+    graph = place_neurons(OPTIONS).apply(sketch.add("q", "Relu").conv("head", 2).graph())
+    assert misled_behind(graph) == {"x": 2, "r": 1, "p": 1, "q": 0, "head": 0}
 
 
 def test_twice_the_memory_carries_twice_the_images() -> None:
