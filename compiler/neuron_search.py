@@ -30,7 +30,7 @@ _STEP = 0.7
 _LEAST_SLOPE = 0.1
 """Bounds the correction of channels in which almost nothing can move."""
 _DELAYS = (-1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-"""Delays that are tried, in thresholds; with one below 0 a neuron starts higher and pays it back."""
+"""Delays that are tried, in thresholds; below 0 a neuron starts higher and pays back."""
 _FACTORS = (0.88, 1.14, 0.77, 1.3, 1.14, 1.14)
 """Factors on the threshold that are tried, each on top of the best so far."""
 _HALF_WAY = 0.04
