@@ -30,7 +30,8 @@ _STEP = 0.7
 _LEAST_SLOPE = 0.1
 """Bounds the correction of channels in which almost nothing can move."""
 _DELAYS = (-1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-"""Delays that are tried, in thresholds; below 0 a neuron starts higher and pays back."""
+"""Delays that are tried, in thresholds; below 0 a neuron starts higher and pays back, which is left
+out where images may leave early: what it says too much of in the first steps keeps them there."""
 _FACTORS = (0.88, 1.14, 0.77, 1.3, 1.14, 1.14)
 """Factors on the threshold that are tried, each on top of the best so far."""
 _HALF_WAY = 0.04
@@ -61,7 +62,8 @@ class NeuronSearch:
     """The search for one population; settings are judged by the images they are measured on.
 
     A channel has three numbers to choose and thousands of samples to choose them by, so that
-    nothing is gained by holding images back.
+    nothing is gained by holding images back. ``misled`` is how many populations behind this one
+    fire on what it has sent half-way, as ``frontier.misled_behind`` counts them.
     """
 
     def __init__(
@@ -91,7 +93,7 @@ class NeuronSearch:
         if self._freedom > Freedom.BIAS:
             self._images = self._trial_images()
             self._try(self._best, rounds)
-        for delay in _DELAYS if self._may_wait() else ():
+        for delay in self._delays():
             self._try(replace(self._best, delay=np.full_like(self._error, delay)), 2)
         if self._freedom is Freedom.EXCHANGE:
             self._set_price()
@@ -134,13 +136,14 @@ class NeuronSearch:
         least = min(_TRIAL_IMAGES, -(-_TRIAL_SAMPLES // positions))
         return min(len(self._target), max(least, _TRIAL_UPDATES // updates))
 
-    def _may_wait(self) -> bool:
+    def _delays(self) -> tuple[float, ...]:
         """A window waits anyway; a signed neuron would take the missing charge for a value."""
         population = self._quantized.population
         assert isinstance(population, AdaFire)
         waits = population.fire is not Fire.SIGNED and not population.windowed
-        waits = waits and self._freedom is Freedom.ALL
-        return waits and self._options.timesteps > 1
+        waits = waits and self._freedom is Freedom.ALL and self._options.timesteps > 1
+        leaves = self._options.exit_loss is not None
+        return tuple(d for d in _DELAYS if waits and not (leaves and d < 0))
 
     def _try(self, setting: Setting, rounds: int) -> None:
         """Correct the bias of a setting in rounds; each channel keeps its best."""
