@@ -162,6 +162,17 @@ def test_where_images_leave_early_or_others_fire_on_it_the_first_half_counts_too
     assert soon > late
 
 
+def test_a_neuron_starts_higher_where_charge_comes_late_but_not_where_images_may_leave() -> None:
+    drive = drives(images=24)
+    wave = np.array([-4, -4, -4, -4, 4, 4, 4, 4]).reshape(8, 1, 1, 1, 1) * 0.1
+    late = np.rint((drive[None] + wave) / 0.01).astype(np.int32)
+    target = np.maximum(drive, 0).astype(np.float32)
+    for options, higher in ((OPTIONS, True), (replace(OPTIONS, exit_loss=1.0), False)):
+        found, _, _ = searched(late, target, options, misled=50)
+        # What is paid back over the steps tells a delay from a correction of the bias.
+        assert ((found.initial > 0.9 * found.threshold) & (found.bias < 0)).any() == higher
+
+
 def test_a_window_is_not_read_before_its_end() -> None:
     options = CompileOptions(timesteps=8, phi=1, windowed=True)
     drive = drives(6)
