@@ -50,14 +50,15 @@ def misled_behind(graph: Graph) -> dict[str, int]:
 
     The longest chain of readers; a window and the read-out answer only what has come at the end.
     """
-    chain: dict[str, int] = {}
-    for node in reversed(population_nodes(graph)):
-        behind = chain.setdefault(node.name, 0)
+    nodes = population_nodes(graph)
+    chain = {node.name: 0 for node in nodes}
+    for node in reversed(nodes):
         assert node.neuron is not None
-        early = not node.neuron.windowed and node.neuron.kind != "readout"
-        own = 1 if node.neuron.kind == "adafire" else 0
-        for source in sources_of(graph, node) if early else ():
-            chain[source] = max(chain.get(source, 0), behind + own)
+        if node.neuron.windowed or node.neuron.kind == "readout":
+            continue
+        behind = chain[node.name] + (1 if node.neuron.kind == "adafire" else 0)
+        for source in sources_of(graph, node):
+            chain[source] = max(chain[source], behind)
     return chain
 
 
