@@ -34,10 +34,11 @@ _DELAYS = (-1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 out where images may leave early: what it says too much of in the first steps keeps them there."""
 _FACTORS = (0.88, 1.14, 0.77, 1.3, 1.14, 1.14)
 """Factors on the threshold that are tried, each on top of the best so far."""
-_HALF_WAY = 0.04
+_HALF_WAY = {Fire.PLAIN: 0.04, Fire.SIGNED: 0.04, Fire.RETRACT: 0.01}
 """Weight of the squared error of what has been sent after half of the steps, beside that of all,
 for each population behind that it misleads. Without it the first layers wait for themselves alone,
-and what they send late misleads the deep ones: docs/accuracy.md, "What has been sent half-way"."""
+and what they send late misleads the deep ones; less so where they can take back what they sent:
+docs/accuracy.md, "What has been sent half-way"."""
 _TRIAL_UPDATES = 2**22
 """Neuron updates that one trial may cost; large maps have samples enough in fewer images."""
 _TRIAL_IMAGES = 16
@@ -189,8 +190,9 @@ class NeuronSearch:
         much as that after T; else the sum, whose part in that after T is smaller.
         """
         half = timesteps // 2
-        leaves = self._options.exit_loss is not None
-        weight = 1.0 if leaves else _HALF_WAY * self._misled * (half / timesteps) ** 2
+        weight = _HALF_WAY[population.fire] * self._misled * (half / timesteps) ** 2
+        if self._options.exit_loss is not None:
+            weight = 1.0
         if population.windowed or half == 0 or weight == 0:
             return 0.0
         return weight * mean_squares(self._off_by(half_way, population, half))

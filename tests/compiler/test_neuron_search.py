@@ -162,6 +162,12 @@ def test_where_images_leave_early_or_others_fire_on_it_the_first_half_counts_too
     assert soon > late
 
 
+def test_the_more_are_misled_the_more_the_first_half_counts_where_it_can_be_taken_back() -> None:
+    options = replace(OPTIONS, fire="retract")
+    none, few, many = (half_way(options, misled)[0] for misled in (0, 10, 40))
+    assert many < few < 0.7 * none
+
+
 def test_a_neuron_starts_higher_where_charge_comes_late_but_not_where_images_may_leave() -> None:
     drive = drives(images=24)
     wave = np.array([-4, -4, -4, -4, 4, 4, 4, 4]).reshape(8, 1, 1, 1, 1) * 0.1
