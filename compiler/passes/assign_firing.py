@@ -7,13 +7,14 @@ Cases:
 2. Firing mode: the same trials for each allowed mode, or each mode for the whole network.
 3. Budget in energy: the smallest loss within it. Budget in accuracy: the cheapest assignment whose
    agreement with the ANN on held-out images is low by no more; the program as it was if there is
-   none.
+   none. Where spikes are compressed behind this search, the whole budget is theirs: what loses
+   least, and what costs less without losing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from spikec.compiler.activations import ChannelSamples
@@ -40,10 +41,6 @@ from spikec.compiler.thresholds import activation_samples, best_threshold
 
 _DEFAULT_RATIO = 0.95
 """Energy in units of the uniform program's. Source: default of the code of paper 2."""
-
-_SHARE = 0.0
-"""Of the accuracy that may be lost, where spikes are compressed behind this search: compression
-saves more for it, and bursts help it (measured on ResNet-20)."""
 
 
 def assign_firing(
@@ -81,19 +78,26 @@ class _Firing:
         """What trials differ from in one layer: the network in the allowed mode that loses least.
 
         A layer alone in another mode sends its spikes at other times than those behind it are
-        calibrated for; what a mode is worth shows where all layers fire in it.
+        calibrated for; what a mode is worth shows where all layers fire in it. So it is with a
+        larger φ, which is tried where compression will pay for it.
         """
         results = [before] if self._allowed(before.graph) else []
-        for mode in map(Mode, self._search.modes):
-            neurons = {
-                node.name: self._neuron(node, Choice(neuron_of(node).phi, taken))
-                for node in searched_nodes(before.graph)
-                for taken in modes_for(neuron_of(node), (mode,))
-            }
-            graph = self._study.with_neurons(before.graph, neurons)
+        for graph in self._uniform(before.graph):
             if self._allowed(graph):
                 results.append(self._study.judged(graph))
         return min(results, key=lambda result: result.trial.loss, default=before)
+
+    def _uniform(self, graph: Graph) -> Iterator[Graph]:
+        """The network in each mode that is asked for, at the largest φ if compression pays."""
+        raised = self._leaves_energy() and self._top > self._study.options.phi
+        asked: list[tuple[Mode, ...]] = [(Mode(mode),) for mode in self._search.modes]
+        for modes in asked or [()] * raised:
+            neurons = {}
+            for node in searched_nodes(graph):
+                own = neuron_of(node)
+                phi = self._top if raised else own.phi
+                neurons[node.name] = self._neuron(node, Choice(phi, modes_for(own, modes)[0]))
+            yield self._study.with_neurons(graph, neurons)
 
     def chosen(
         self, before: Judged, start: Judged, progress: Callable[[int, int], None]
@@ -111,15 +115,34 @@ class _Firing:
         if self._search.accuracy_loss is not None:
             unchanged = self._unchanged(before, start)
             return self._study.within_accuracy(
-                before,
                 catalogue.ladder(),
                 lambda each: self._judged(start, each),
                 unchanged,
-                share=_SHARE if self._search.compression else 1.0,
+                share=0.0 if self._compressed_behind() else 1.0,
             )
-        budget = self._study.energy_budget(before) or self._default_budget(before)
-        chosen = catalogue.within_energy(*budget)
+        chosen = catalogue.within_energy(*self._energy_budget())
         return chosen, self._judged(start, chosen)
+
+    def _compressed_behind(self) -> bool:
+        """Whether spikes are compressed within the same budget behind this search.
+
+        It is left whole to them then, in accuracy as in energy: a layer at a large φ whose spikes
+        are compressed loses less than one at a small φ (docs/accuracy.md, "Energy").
+        """
+        search, passes = self._search, self._study.options.passes
+        if search.compression_ratio is not None:
+            return False
+        behind = passes[passes.index("assign-firing") :] if passes else ("compress-spikes",)
+        return search.compression and "compress-spikes" in behind
+
+    def _leaves_energy(self) -> bool:
+        """Whether a budget in energy is kept by compression alone."""
+        return self._study.energy_budget() is not None and self._compressed_behind()
+
+    @property
+    def _top(self) -> int:
+        """The largest φ that a layer may have."""
+        return self._search.phi_max or self._study.options.phi
 
     def _windows(self, start: Judged) -> int:
         """How many more layers may be windowed."""
@@ -145,11 +168,13 @@ class _Firing:
         )
         return fitting and (limit is None or latency(graph, self._study.options.timesteps) <= limit)
 
-    def _default_budget(self, before: Judged) -> tuple[float, str]:
-        if not self._search.phi:  # modes alone: whichever lose least
+    def _energy_budget(self) -> tuple[float, str]:
+        """The budget in J per image, and what to call it."""
+        given = self._study.energy_budget()
+        modes_alone = given is None and not self._search.phi
+        if modes_alone or self._leaves_energy():  # whichever lose least
             return math.inf, "no budget"
-        ratio = f"an energy of {_DEFAULT_RATIO} of the uniform program's"
-        return _DEFAULT_RATIO * before.trial.energy, ratio
+        return given or self._study.energy_share(_DEFAULT_RATIO)
 
     def _judged(self, start: Judged, chosen: Sum) -> Judged:
         graph = start.graph
@@ -161,8 +186,7 @@ class _Firing:
         allowed: tuple[Mode, ...] = (own.mode,)
         if search.modes and not search.uniform_mode:
             allowed = modes_for(neuron_of(node), tuple(map(Mode, search.modes)))
-        top = search.phi_max or self._study.options.phi
-        phis = range(search.phi_min, top + 1) if search.phi else (own.phi,)
+        phis = range(search.phi_min, self._top + 1) if search.phi else (own.phi,)
         return [Choice(phi, mode) for mode in allowed for phi in phis]
 
     def _neuron(self, node: Node, choice: Choice) -> Neuron:

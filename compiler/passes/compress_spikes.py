@@ -5,7 +5,7 @@ Cases:
    weights behind it ρ times as large. Trials of a layer end where one alone costs more than the
    whole budget.
 2. Budget in summed loss: the least energy whose Σ S is at most ratio · Σ S without compression.
-   Budget in energy, where no search before this one has kept it: the smallest loss within it.
+   Budget in energy: the smallest loss within it.
    Budget in accuracy: the cheapest assignment whose agreement with the ANN on held-out images is
    low by no more; the program as it was if there is none.
 
@@ -47,7 +47,7 @@ def compress_spikes(
         catalogue = _catalogue(before, study, progress)
         search = study.options.search
         allowed, ratio = search.accuracy_loss, search.compression_ratio
-        energy = None if search.firing else study.energy_budget(before)
+        energy = study.energy_budget()
 
         def judged(chosen: Sum) -> Judged:
             neurons = {
@@ -58,7 +58,7 @@ def compress_spikes(
             return study.judged(study.with_neurons(before.graph, neurons))
 
         if allowed is not None and ratio is None:
-            chosen, after = study.within_accuracy(before, catalogue.ladder(), judged, before)
+            chosen, after = study.within_accuracy(catalogue.ladder(), judged, before)
         elif energy is not None and ratio is None:
             chosen = catalogue.within_energy(*energy)
             after = judged(chosen)

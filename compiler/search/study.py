@@ -49,8 +49,8 @@ class Study:
         rebias: Makes graphs comparable.
         exchange: Also moves thresholds, where a channel gains more by a spike than its layer does.
         prices: Name of the cost table and way of counting.
-        reference: Agreement of the first program that a search started from; what is lost is
-            counted from there, however many searches follow each other.
+        reference: The first program that a search started from; what is lost, and shares of
+            energy, are counted from there, however many searches follow each other.
     """
 
     bench: Bench
@@ -58,7 +58,7 @@ class Study:
     rebias: Rebias
     exchange: Rebias
     prices: str
-    reference: float | None = None
+    reference: Judged | None = None
     _leaving_step: int | None = None
 
     @property
@@ -78,7 +78,9 @@ class Study:
         if loss is not None and self._leaving_step is None and not windows:
             self._leaving_step = steps = leaving_step(graph, self.judge, loss)
             self.bench, self.judge = self.bench.lasting(steps), self.judge.lasting(steps)
-        return self._judged(graph)
+        judged = self._judged(graph)
+        self.reference = self.reference or judged
+        return judged
 
     def judged(self, graph: Graph) -> Judged:
         """A graph whose integers fit its neurons, after its biases are corrected."""
@@ -95,10 +97,10 @@ class Study:
         """
         result = self._judged(self.exchange(judged.graph))
         allowed = self.options.search.accuracy_loss
-        if allowed is None or self.reference is None:
+        if allowed is None:
             better = result.trial.loss <= max(predicted, judged.trial.loss)
         else:
-            better = result.held_out.agreement >= self.reference - allowed / 100
+            better = result.held_out.agreement >= self._least_agreement(allowed)
         return result if better else judged
 
     def with_neurons(self, graph: Graph, neurons: Mapping[str, Neuron]) -> Graph:
@@ -108,19 +110,28 @@ class Study:
         )
         return requantized(changed, frozenset(neurons), self.options)
 
-    def energy_budget(self, before: Judged) -> tuple[float, str] | None:
+    def energy_budget(self) -> tuple[float, str] | None:
         """The budget in J per image, and what to call it; None if none is given."""
         search = self.options.search
         if search.energy_budget is not None:
             return search.energy_budget, "the energy budget"
         if search.energy_ratio is not None:
-            ratio = search.energy_ratio
-            return ratio * before.trial.energy, f"an energy of {ratio:g} of the uniform program's"
+            return self.energy_share(search.energy_ratio)
         return None
+
+    def energy_share(self, ratio: float) -> tuple[float, str]:
+        """A share of the first program's energy, in J per image, and what to call it."""
+        assert self.reference is not None
+        subject = f"an energy of {ratio:g} of the uniform program's"
+        return ratio * self.reference.trial.energy, subject
+
+    def _least_agreement(self, lost: float) -> float:
+        """The agreement that is left where so many points of it may be lost."""
+        assert self.reference is not None
+        return self.reference.held_out.agreement - lost / 100
 
     def within_accuracy(
         self,
-        before: Judged,
         ladder: Sequence[Sum],
         judged: Callable[[Sum], Judged],
         unchanged: Judged,
@@ -130,7 +141,6 @@ class Study:
         """The cheapest sum that loses no more agreement than is allowed; else what remains.
 
         Args:
-            before: What the search started from.
             ladder: From the cheapest sum to the one with the smallest loss.
             judged: Makes and measures the graph of a sum.
             unchanged: What remains if no sum is good enough.
@@ -146,9 +156,7 @@ class Study:
             )
         allowed = self.options.search.accuracy_loss
         assert allowed is not None
-        if self.reference is None:
-            self.reference = before.held_out.agreement
-        bar = self.reference - share * allowed / 100
+        bar = self._least_agreement(share * allowed)
         results: dict[int, Judged] = {}
 
         def accepts(at: int) -> bool:

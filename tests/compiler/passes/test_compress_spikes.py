@@ -9,6 +9,7 @@ from searches import LAYERS, quantized, two_branches
 from spikec.compiler.errors import OptionError
 from spikec.compiler.ir import Graph
 from spikec.compiler.options import CompileOptions
+from spikec.compiler.passes.assign_firing import assign_firing
 from spikec.compiler.passes.compress_spikes import compress_spikes
 from spikec.compiler.search.found import Found
 from spikec.compiler.search_options import SearchOptions
@@ -48,6 +49,47 @@ def test_an_energy_can_be_the_budget_where_nothing_else_is_searched() -> None:
     _, _, found = searched(energy_ratio=0.6)
     assert found.predicted_energy <= 0.6 * found.before.energy * (1 + 1e-9)
     assert found.after.energy < 0.7 * found.before.energy
+
+
+def both(
+    ratio: float, phi_init: int = 4, passes: tuple[str, ...] = (), **search: object
+) -> list[Found]:
+    """What the search for φ and that for compression found, one behind the other."""
+    chosen = SearchOptions(phi=True, compression=True, energy_ratio=ratio, **search)  # type: ignore[arg-type]
+    options = CompileOptions(timesteps=4, phi=phi_init, search=chosen, passes=passes)
+    graph, study = quantized(two_branches(1.0), options)
+    found: list[Found] = []
+    graph = assign_firing(study, found.append).apply(graph)
+    compress_spikes(study, found.append).apply(graph)
+    return found
+
+
+def test_an_energy_is_left_to_compression_where_phi_is_searched_before_it() -> None:
+    firing, compression = both(0.4)
+    assert firing.predicted_energy > 0.7 * firing.before.energy
+    assert firing.predicted_loss <= 1.02 * firing.before.loss
+    assert compression.predicted_energy <= 0.4 * firing.before.energy * (1 + 1e-9)
+    with pytest.raises(OptionError, match=r"0.001 of the uniform program's .* the least that"):
+        both(0.001)
+
+
+def test_where_compression_pays_for_it_trials_start_at_the_largest_phi() -> None:
+    firing, compression = both(1.0, phi_init=1, phi_max=8)
+    assert max(choice.phi for choice in firing.layers.values()) == 8
+    assert firing.predicted_loss < 0.5 * firing.before.loss
+    assert firing.predicted_energy > firing.before.energy
+    assert compression.predicted_energy <= firing.before.energy * (1 + 1e-9)
+
+
+ALONE = ("calibrate-thresholds", "quantize-weights", "compress-spikes", "assign-firing")
+
+
+@pytest.mark.parametrize("search", [{"passes": ALONE}, {"compression_ratio": 1.0}])
+def test_a_search_for_phi_that_nothing_shares_an_energy_with_keeps_it(
+    search: dict[str, object],
+) -> None:
+    firing, _ = both(0.7, **search)  # type: ignore[arg-type]
+    assert firing.predicted_energy <= 0.7 * firing.before.energy * (1 + 1e-9)
 
 
 def test_accuracy_needs_classes() -> None:
