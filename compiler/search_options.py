@@ -41,8 +41,7 @@ class SearchOptions:
         latency: Bound on the steps of a run, windows included; None: none.
         compression: Whether the spikes of each layer are compressed by its own ρ.
         compression_ratio: Bound on the summed loss of compression, in units of the summed loss
-            without it; None: ``accuracy_loss``, or the budget in energy where nothing else is
-            searched, or 1.
+            without it; None: ``accuracy_loss``, or the budget in energy, or 1.
         energy_ratio: Budget: energy in units of the program with φ everywhere. Without any budget
             0.95 where φ is searched, and no bound where only modes are.
         energy_budget: Budget: energy in J per image.

@@ -89,7 +89,7 @@ class _Firing:
 
     def _uniform(self, graph: Graph) -> Iterator[Graph]:
         """The network in each mode that is asked for, at the largest φ if compression pays."""
-        raised = self._leaves_energy() and self._top > self._study.options.phi
+        raised = self._search.phi and self._leaves_energy() and self._top > self._study.options.phi
         asked: list[tuple[Mode, ...]] = [(Mode(mode),) for mode in self._search.modes]
         for modes in asked or [()] * raised:
             neurons = {}
