@@ -49,7 +49,7 @@ class Study:
         rebias: Makes graphs comparable.
         exchange: Also moves thresholds, where a channel gains more by a spike than its layer does.
         prices: Name of the cost table and way of counting.
-        reference: The first program that a search started from; what is lost, and shares of
+        reference: Of the first program that a search started from; what is lost, and shares of
             energy, are counted from there, however many searches follow each other.
     """
 
@@ -58,7 +58,7 @@ class Study:
     rebias: Rebias
     exchange: Rebias
     prices: str
-    reference: Judged | None = None
+    reference: Outcome | None = None
     _leaving_step: int | None = None
 
     @property
@@ -79,7 +79,7 @@ class Study:
             self._leaving_step = steps = leaving_step(graph, self.judge, loss)
             self.bench, self.judge = self.bench.lasting(steps), self.judge.lasting(steps)
         judged = self._judged(graph)
-        self.reference = self.reference or judged
+        self.reference = self.reference or judged.outcome
         return judged
 
     def judged(self, graph: Graph) -> Judged:
@@ -123,12 +123,12 @@ class Study:
         """A share of the first program's energy, in J per image, and what to call it."""
         assert self.reference is not None
         subject = f"an energy of {ratio:g} of the uniform program's"
-        return ratio * self.reference.trial.energy, subject
+        return ratio * self.reference.energy, subject
 
     def _least_agreement(self, lost: float) -> float:
         """The agreement that is left where so many points of it may be lost."""
         assert self.reference is not None
-        return self.reference.held_out.agreement - lost / 100
+        return self.reference.agreement - lost / 100
 
     def within_accuracy(
         self,

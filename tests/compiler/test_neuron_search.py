@@ -67,6 +67,14 @@ def steady(drive: np.ndarray, timesteps: int = 8) -> np.ndarray:
     return np.repeat(np.rint(drive / 0.01).astype(np.int32)[None], timesteps, axis=0)
 
 
+def uneven(early: float) -> tuple[np.ndarray, np.ndarray]:
+    """Current of 8 steps, so much higher in the first four and lower in the others; its target."""
+    drive = drives(images=24)
+    wave = np.repeat([early, -early], 4).reshape(8, 1, 1, 1, 1)
+    current = np.rint((drive[None] + wave) / 0.01).astype(np.int32)
+    return current, np.maximum(drive, 0).astype(np.float32)
+
+
 def test_a_shift_between_program_and_network_is_taken_back() -> None:
     drive = drives()
     shift = np.array([0.15, -0.1, 0.0]).reshape(3, 1, 1)
@@ -78,11 +86,7 @@ def test_a_shift_between_program_and_network_is_taken_back() -> None:
 
 
 def test_charge_that_comes_too_early_is_waited_for() -> None:
-    drive = drives(images=24)
-    wave = np.array([4, 4, 4, 4, -4, -4, -4, -4]).reshape(8, 1, 1, 1, 1) * 0.3
-    uneven = np.rint((drive[None] + wave) / 0.01).astype(np.int32)
-    target = np.maximum(drive, 0).astype(np.float32)
-    found, after, before = searched(uneven, target)
+    found, after, before = searched(*uneven(early=1.2))
     assert (after < 0.6 * before).all()
     assert (found.initial < 0).all()
 
@@ -143,12 +147,9 @@ def test_a_threshold_of_another_method_is_not_moved() -> None:
 
 def half_way(options: CompileOptions, misled: int) -> tuple[float, int]:
     """On charge that comes too early: the error after 4 of 8 steps, and the lowest start."""
-    drive = drives(images=24)
-    wave = np.array([4, 4, 4, 4, -4, -4, -4, -4]).reshape(8, 1, 1, 1, 1) * 0.1
-    uneven = np.rint((drive[None] + wave) / 0.01).astype(np.int32)
-    target = np.maximum(drive, 0).astype(np.float32)
-    found, _, _ = searched(uneven, target, options, misled)
-    sent = ReferenceBackend().fire(found, uneven, 8, VMAX).spikes[:4].sum(axis=0)
+    current, target = uneven(early=0.4)
+    found, _, _ = searched(current, target, options, misled)
+    sent = ReferenceBackend().fire(found, current, 8, VMAX).spikes[:4].sum(axis=0)
     return float(((sent * found.scale / 4 - target) ** 2).mean()), int(found.initial.min())
 
 
@@ -169,10 +170,7 @@ def test_the_more_are_misled_the_more_the_first_half_counts_where_it_can_be_take
 
 
 def test_a_neuron_starts_higher_where_charge_comes_late_but_not_where_images_may_leave() -> None:
-    drive = drives(images=24)
-    wave = np.array([-4, -4, -4, -4, 4, 4, 4, 4]).reshape(8, 1, 1, 1, 1) * 0.1
-    late = np.rint((drive[None] + wave) / 0.01).astype(np.int32)
-    target = np.maximum(drive, 0).astype(np.float32)
+    late, target = uneven(early=-0.4)
     for options, higher in ((OPTIONS, True), (replace(OPTIONS, exit_loss=1.0), False)):
         found, _, _ = searched(late, target, options, misled=50)
         # What is paid back over the steps tells a delay from a correction of the bias.
