@@ -91,9 +91,7 @@ class _Firing:
         """The network in each mode that is asked for, at the largest φ if compression pays."""
         raised = self._search.phi and self._leaves_energy() and self._top > self._study.options.phi
         asked: list[tuple[Mode, ...]] = [(Mode(mode),) for mode in self._search.modes]
-        if raised and not asked:
-            asked = [()]  # each layer in its own
-        for modes in asked:
+        for modes in asked or ([()] if raised else []):
             neurons = {}
             for node in searched_nodes(graph):
                 own = neuron_of(node)
