@@ -25,9 +25,12 @@ class Calibration:
     """Calibration images and the ANN.
 
     Attributes:
-        images: In the model's input layout, float32, (images, *input shape).
+        images: In the model's input layout, float32, (images, *input shape): as many as a walk
+            carries at once.
         ann: Runs the graph in float32.
-        stream: Batches of images for statistics, those above among them; None: the images above.
+        drawn: Those and the others that were drawn, for whoever reads them in parts; None: those
+            alone.
+        stream: Batches of images for statistics, all drawn ones among them; None: these.
         teacher: The network whose activations the program is to give, with the nodes of the graph
             that is calibrated; None: that graph. It differs where weights have learnt to make up
             for their neurons.
@@ -37,6 +40,12 @@ class Calibration:
     ann: Ann
     stream: Iterable[Float32] | None = None
     teacher: Graph | None = None
+    drawn: Float32 | None = None
+
+    @property
+    def every(self) -> Float32:
+        """All images that were drawn, (images, *input shape)."""
+        return self.images if self.drawn is None else self.drawn
 
     def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[dict[str, Array]]:
         """Activations of the named nodes on all images, batch by batch in bounded memory."""
@@ -48,7 +57,7 @@ class Calibration:
 
     def statistics(self, graph: Graph, names: Sequence[str]) -> Iterator[dict[str, Array]]:
         """The same on all images of the stream; its own batches make no difference."""
-        stream = [self.images] if self.stream is None else self.stream
+        stream = [self.every] if self.stream is None else self.stream
         yield from self._activations(graph, names, stream)
 
     def _activations(
@@ -60,7 +69,11 @@ class Calibration:
 
     def first(self, count: int) -> Calibration:
         """The same with no more than that many images; the stream is as long as before."""
-        return replace(self, images=self.images[:count])
+        return replace(self, images=self.images[:count], drawn=None)
+
+    def carried(self, count: int) -> Calibration:
+        """The same with no more than that many images in a walk."""
+        return replace(self, images=self.images[:count], drawn=self.every)
 
     def taught_by(self, teacher: Graph) -> Calibration:
         """The same with a teacher."""
@@ -68,8 +81,8 @@ class Calibration:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the images, hexadecimal."""
-        return hashlib.sha256(np.ascontiguousarray(self.images).tobytes()).hexdigest()
+        """SHA-256 of all images, hexadecimal."""
+        return hashlib.sha256(np.ascontiguousarray(self.every).tobytes()).hexdigest()
 
 
 def drawn(images: int, count: int, seed: int) -> Int64:

@@ -13,7 +13,6 @@ import numpy as np
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.ir import Graph, Node
-from spikec.compiler.options import CompileOptions
 from spikec.compiler.paths import current_paths
 
 
@@ -82,17 +81,6 @@ class Frontier:
                 del self.activations[source], self.spikes[source]
         if spikes is not None and name in self._last_reader:
             self.activations[name], self.spikes[name] = activation, spikes
-
-
-def images_within_memory(graph: Graph, options: CompileOptions) -> int:
-    """How many images a walk can carry at once within ``options.memory_bytes``, at least 1.
-
-    Per image and population: T currents of 4 bytes, T payloads of 1, and an activation and a drive
-    of 4, next to the payloads and activations of all populations that are still read.
-    """
-    timesteps = options.timesteps
-    held = bytes_held(graph, own=5 * timesteps + 16, kept=timesteps + 4)
-    return max(1, options.memory_bytes // held)
 
 
 def bytes_held(graph: Graph, *, own: int, kept: int) -> int:

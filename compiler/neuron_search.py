@@ -46,7 +46,8 @@ _TRIAL_SAMPLES = 2**14
 """A trial runs on at least so many images, or on as many as give so many samples per channel."""
 
 FireOn = Callable[[AdaFire, int], Array]
-"""(population, images) → its payloads on so many calibration images, (T, images, *shape)."""
+"""(population, images) → its payloads on so many calibration images, (T, images, *shape), or, for
+a windowed one, their sum, (1, images, *shape)."""
 
 
 class Freedom(IntEnum):
@@ -64,7 +65,8 @@ class NeuronSearch:
 
     A channel has three numbers to choose and thousands of samples to choose them by, so that
     nothing is gained by holding images back. ``misled`` is how many populations behind this one
-    fire on what it has sent half-way, as ``frontier.misled_behind`` counts them.
+    fire on what it has sent half-way, as ``frontier.misled_behind`` counts them; ``timesteps``, for
+    how many steps ``fire`` runs, if not for T.
     """
 
     def __init__(
@@ -77,11 +79,13 @@ class NeuronSearch:
         *,
         freedom: Freedom = Freedom.ALL,
         misled: int = 0,
+        timesteps: int | None = None,
     ) -> None:
         assert node.neuron is not None
         self._node, self._quantized, self._options = node, quantized, options
         self._target, self._fire, self._freedom = target, fire, freedom
         self._images, self._misled = len(target), misled
+        self._timesteps = timesteps or options.timesteps
         self._best = Setting.neutral(node.known_shape()[0], node.neuron.delay)
         self._error = np.full(node.known_shape()[0], np.inf)
         self._price = 0.0
@@ -170,9 +174,9 @@ class NeuronSearch:
         population = quantized.population
         assert isinstance(population, AdaFire)
         spikes = self._fire(population, self._images)
-        timesteps = len(spikes)
-        half_way = by_position(spikes[: timesteps // 2].sum(axis=0, dtype=np.int32))
-        count = half_way + by_position(spikes[timesteps // 2 :].sum(axis=0, dtype=np.int32))
+        timesteps, half = self._timesteps, len(spikes) // 2
+        half_way = by_position(spikes[:half].sum(axis=0, dtype=np.int32))
+        count = half_way + by_position(spikes[half:].sum(axis=0, dtype=np.int32))
         error = self._off_by(count, population, timesteps)
         top = population.phi * timesteps
         low = -top if population.fire is Fire.SIGNED else 0

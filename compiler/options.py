@@ -94,7 +94,7 @@ class CompileOptions:
     exit_loss: float | None = None
     exit_proven: bool = False
     exit_rule: str = "margin"
-    memory_bytes: int = 2 * 2**30
+    memory_bytes: int = 4 * 2**30
     search: SearchOptions = NO_SEARCH
     passes: tuple[str, ...] = ()
 

@@ -12,7 +12,6 @@ from spikec.compiler.calibrating import Means, Progress, calibration_passes
 from spikec.compiler.calibration import Calibration, selected_images
 from spikec.compiler.exit_calibration import ExitCalibration
 from spikec.compiler.frontend.load import Loaded
-from spikec.compiler.frontier import images_within_memory
 from spikec.compiler.ir import Graph
 from spikec.compiler.lower import lower
 from spikec.compiler.options import CompileOptions
@@ -26,6 +25,7 @@ from spikec.compiler.report import Compiled, calibration_warnings, provenance
 from spikec.compiler.search.prices import NO_PRICES, Prices
 from spikec.compiler.searching import searching, split
 from spikec.compiler.simulation import Simulate
+from spikec.compiler.walk import images_within_memory
 
 _CHECKED_IMAGES = 4
 """Images on which exact passes are compared with the ANN."""
@@ -57,12 +57,13 @@ def compile_graph(
     graph, first = run_passes(
         loaded.graph, conversion(options), outputs, lambda stage: progress(stage, 0, 1)
     )
-    chosen = Calibration(images, ann, stream, graph).first(images_within_memory(graph, options))
+    carried = images_within_memory(graph, options)
+    chosen = Calibration(images, ann, stream, graph).carried(carried)
     searches = searching(graph, chosen, held_out, simulate, options=options, prices=prices)
     means = Means(chosen, simulate, options, searches, progress)
     steps = calibration_passes(pass_names(options), means)
     graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
-    warnings = (*loaded.warnings, *calibration_warnings(images, chosen, options))
+    warnings = (*loaded.warnings, *calibration_warnings(chosen, options))
     origin = {**provenance(loaded, chosen, options, warnings), **searches.provenance()}
     program = lower(graph, options, preprocessing, origin)
     compiled = Compiled(program, first + second, warnings, tuple(searches.found))

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from spikec.compiler.arrays import Array
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.frontend.load import Loaded
 from spikec.compiler.options import CompileOptions
@@ -32,21 +31,20 @@ class Compiled:
     found: tuple[Found, ...] = ()
 
 
-def fewer_images(images: Array, chosen: Calibration, options: CompileOptions) -> tuple[str, ...]:
-    """A warning if memory did not allow all calibration images."""
-    if len(chosen.images) == len(images):
+def fewer_images(chosen: Calibration, options: CompileOptions) -> tuple[str, ...]:
+    """A warning if memory did not allow a walk to carry all calibration images."""
+    carried, drawn = len(chosen.images), len(chosen.every)
+    if carried == drawn:
         return ()
     return (
-        f"calibrated on {len(chosen.images)} of {len(images)} images: more would exceed "
-        f"{options.memory_bytes / 2**30:.1f} GiB of memory",
+        f"biases are calibrated on {carried} of {drawn} images: more would exceed "
+        f"{options.memory_bytes / 2**30:.1f} GiB of memory; memory_bytes sets the bound",
     )
 
 
-def calibration_warnings(
-    images: Array, chosen: Calibration, options: CompileOptions
-) -> tuple[str, ...]:
+def calibration_warnings(chosen: Calibration, options: CompileOptions) -> tuple[str, ...]:
     """What the user should know of the calibration."""
-    few = fewer_images(images, chosen, options)
+    few = fewer_images(chosen, options)
     if not options.potential_calibration:
         return few
     return (
@@ -63,7 +61,7 @@ def provenance(
     return {
         "model_sha256": loaded.sha256,
         "calibration_sha256": chosen.digest,
-        "calibration_images": str(len(chosen.images)),
+        "calibration_images": str(len(chosen.every)),
         "options": json.dumps(_plain(options), sort_keys=True),
         "warnings": json.dumps(warnings),
     }

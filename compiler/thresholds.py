@@ -41,7 +41,7 @@ def activation_samples(
     """Samples of the ANN's activations at some nodes, by name, in bounded memory."""
     channels = sum(graph[name].known_shape()[0] for name in names)
     count = int(np.clip(options.memory_bytes // (8 * channels), 256, _SAMPLES))
-    held = len(calibration.images)
+    held = len(calibration.every)
     total = options.threshold_images or held
     batches = _told(calibration.statistics(graph, names), progress, total)
     images = min(held, options.threshold_images or held)

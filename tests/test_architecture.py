@@ -41,7 +41,7 @@ COMPILER_LAYERS = (
     ("ops",),
     ("paths", "path_scales", "channels", "tail"),
     ("quantization", "integers", "mmse", "balancing", "frontier", "weight_inputs"),
-    ("neuron_search", "weight_fit"),
+    ("neuron_search", "weight_fit", "windows"),
     ("frontend",),
     ("ann",),
     ("frontend.load",),  # holds the imported graph against the file by onnxruntime

@@ -20,7 +20,6 @@ from collections.abc import Callable
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
-from spikec.compiler.encoding import encoded
 from spikec.compiler.frontier import misled_behind, visited
 from spikec.compiler.integers import integers_of
 from spikec.compiler.invariants import integers_set
@@ -91,7 +90,7 @@ class _Walk(Walk):
         target = self.target(node)
         spikes: Array | None
         if isinstance(quantized.population, Input):
-            spikes = encoded(quantized.population, target)[None]
+            spikes = self.encoded(quantized.population, target)
         else:
             quantized, spikes = self._corrected(node, quantized, target)
         self.frontier.advance(node.name, target, spikes)

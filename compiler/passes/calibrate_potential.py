@@ -21,7 +21,6 @@ import numpy as np
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.calibration import Calibration
-from spikec.compiler.encoding import encoded
 from spikec.compiler.fixed_point import largest, rounded
 from spikec.compiler.frontier import visited
 from spikec.compiler.invariants import integers_set
@@ -68,7 +67,7 @@ class _Walk(Walk):
         spikes: Array | None = None
         match quantized.population:
             case Input() as population:
-                spikes = encoded(population, target)[None]
+                spikes = self.encoded(population, target)
             case MaxPool() as population:
                 spikes = self.fire(population, self.current(quantized))
             case AdaFire():
@@ -109,7 +108,7 @@ class _Walk(Walk):
         if judges.all():
             return quantized
         moved = self.read_out(node, quantized, current[:, ~judges], target[~judges])
-        mean = current[:, judges].mean(axis=0, dtype=np.float64)
+        mean = self.mean_current(current[:, judges])
         before, after = (
             (((mean + _bias(each)) * each.step - target[judges]) ** 2).sum()
             for each in (quantized, moved)

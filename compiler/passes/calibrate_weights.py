@@ -67,7 +67,7 @@ def calibrate_weights(
     def apply(graph: Graph) -> Graph:
         shifts = _shifts(graph, calibration)
         student = Student(graph, options, shifts)
-        learnt = distilled(student, calibration.images, _lesson(graph, options), progress)
+        learnt = distilled(student, calibration.every, _lesson(graph, options), progress)
         if learnt.after >= learnt.before:
             return graph
         taught = student.graph(learnt.parameters)

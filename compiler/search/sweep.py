@@ -15,7 +15,6 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.connections import Connection, Weighted
-from spikec.compiler.encoding import encoded
 from spikec.compiler.frontier import visited
 from spikec.compiler.ir import Graph, Neuron, Node, Quantized
 from spikec.compiler.neuron_search import Freedom, NeuronSearch
@@ -81,7 +80,7 @@ class Sweep:
         trials: dict[Choice, Trial] = {}
         match population:
             case Input():
-                spikes = encoded(population, target)[None]
+                spikes = self._walk.encoded(population, target)
             case AdaFire() | MaxPool():
                 current = self._walk.current(node.quantized)
                 layer = _Layer(node, node.quantized, target, current)
@@ -109,6 +108,7 @@ class Sweep:
             lambda trial, images: self._walk.fire(trial, current[:, :images]),
             self._options,
             freedom=Freedom.BIAS,
+            timesteps=self._bench.timesteps,
         )
         quantized = search.run()
         assert isinstance(quantized.population, AdaFire)

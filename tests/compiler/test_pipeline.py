@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -107,11 +108,27 @@ def test_batches_are_as_good_as_an_array(loaded: Loaded) -> None:
     assert program.provenance["calibration_images"] == "30"
 
 
-def test_too_little_memory_means_fewer_images_and_a_warning(loaded: Loaded) -> None:
+def test_too_little_memory_means_fewer_images_for_biases_and_a_warning(loaded: Loaded) -> None:
     options = CompileOptions(memory_bytes=2**20, timesteps=64)
     result = compile_graph(loaded, images(), options, ReferenceBackend())
-    assert int(result.program.provenance["calibration_images"]) < 48
-    assert "of 48 images" in result.warnings[0]
+    assert result.program.provenance["calibration_images"] == "48"
+    (warning,) = result.warnings
+    assert re.match(r"biases are calibrated on \d+ of 48 images: .* 0.0 GiB of memory", warning)
+
+
+def test_too_little_memory_leaves_thresholds_as_they_are(loaded: Loaded) -> None:
+    few, all_images = (
+        compile_graph(
+            loaded,
+            images(),
+            CompileOptions(memory_bytes=size, timesteps=64, bias_rounds=0),
+            ReferenceBackend(),
+        )
+        for size in (2**20, 2**30)
+    )
+    assert few.warnings
+    assert not all_images.warnings
+    assert few.program.digest == all_images.program.digest
 
 
 def test_thresholds_do_not_depend_on_how_the_stream_is_cut(loaded: Loaded) -> None:

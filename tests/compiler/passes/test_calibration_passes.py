@@ -12,7 +12,6 @@ from spikec.compiler.calibration import Calibration
 from spikec.compiler.errors import InvariantError
 from spikec.compiler.frontier import (
     Frontier,
-    images_within_memory,
     last_readers,
     misled_behind,
 )
@@ -26,6 +25,7 @@ from spikec.compiler.passes.place_neurons import place_neurons
 from spikec.compiler.passes.quantize_weights import quantize_weights
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.regions import Region
+from spikec.compiler.walk import images_within_memory
 
 OPTIONS = CompileOptions(timesteps=4, phi=4, bias_rounds=4)
 
