@@ -42,6 +42,10 @@ class Where:
         return ": ".join(part for part in (self.file, subject) if part)
 
 
+class CompileWarning(UserWarning):
+    """What the user of a program that could be compiled should know of it."""
+
+
 class CompileError(Exception):
     """Root of all errors that a user can cause.
 

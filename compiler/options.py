@@ -9,6 +9,9 @@ from spikec.compiler.exit_rule import ExitScore
 from spikec.compiler.populations import Fire
 from spikec.compiler.search_options import NO_SEARCH, SearchOptions
 
+MEMORY_BYTES = (2**20, 2**50)
+"""Least and most that ``memory_bytes`` may be."""
+
 _RANGES = {
     "timesteps": (1, 4096),
     "phi": (1, 255),
@@ -18,7 +21,7 @@ _RANGES = {
     "calibration_images": (1, 1_000_000),
     "bias_rounds": (0, 100),
     "threshold_images": (0, 2**40),
-    "memory_bytes": (2**20, 2**50),
+    "memory_bytes": MEMORY_BYTES,
     "seed": (0, 2**32 - 1),
 }
 """Smallest and largest value of each numeric option. Payloads and weights are one byte on the

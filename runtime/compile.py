@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from spikec.compiler.calibration import drawn
 from spikec.compiler.errors import (
     CalibrationError,
     CompileError,
+    CompileWarning,
     InputError,
     OptionError,
     ShapeError,
@@ -88,13 +90,16 @@ def compile_model(
     Returns:
         The program. Its ``provenance`` says where it comes from.
 
+    Warns:
+        CompileWarning: What the user should know of it; ``provenance`` says the same.
+
     Raises:
         CompileError: With file, node and operator, what is wrong and the way out.
     """
     given = dict(options, timesteps=timesteps, phi=phi, fire=fire, windowed=windowed, seed=seed)
     if calibration_images is not None:
         given["calibration_images"] = calibration_images
-    return compiled(
+    result = compiled(
         model,
         calibration,
         chosen_options(pipeline, given),
@@ -103,7 +108,10 @@ def compile_model(
         simplify=simplify,
         labels=labels,
         progress=progress,
-    ).program
+    )
+    for warning in result.warnings:
+        warnings.warn(warning, CompileWarning, stacklevel=2)
+    return result.program
 
 
 def compiled(

@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from spikec.compiler.errors import OptionError
+from spikec.compiler.options import MEMORY_BYTES
+
 _PANEL = "Calibration"
 _EXITS = "Early exit"
 
@@ -47,6 +50,14 @@ ThresholdImages = Annotated[
         metavar="N",
         rich_help_panel=_PANEL,
         help="Measure thresholds on so many images, streamed.",
+    ),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GIB",
+        rich_help_panel=_PANEL,
+        help="GiB that calibration may hold at once (4); what bounds images of large networks.",
     ),
 ]
 CalibratePotentials = Annotated[
@@ -107,12 +118,27 @@ _OPTIONS = (
 
 
 def given_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of the compiler among a command's parameters, those that were given, by name."""
-    return {
+    """Options of the compiler among a command's parameters, those that were given, by name.
+
+    Raises:
+        OptionError: --memory is out of range.
+    """
+    memory = parameters["memory"]
+    bound = {} if memory is None else {"memory_bytes": _bytes(memory)}
+    return bound | {
         _NAMES.get(name, name): _words(parameters[name]) if name in _LISTS else parameters[name]
         for name in _OPTIONS
         if parameters[name] is not None
     }
+
+
+def _bytes(gibibytes: float) -> int:
+    low, high = (bound / 2**30 for bound in MEMORY_BYTES)
+    if not low <= gibibytes <= high:
+        raise OptionError(
+            f"--memory is {gibibytes:g}", hint=f"give GiB from {low:.3f} to {high:g}: --memory 8"
+        )
+    return round(gibibytes * 2**30)
 
 
 def _words(text: str) -> tuple[str, ...]:

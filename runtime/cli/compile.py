@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -12,7 +13,7 @@ import numpy as np
 import typer
 
 from spikec.compiler.arrays import Array, Int64
-from spikec.compiler.errors import CalibrationError, InputError
+from spikec.compiler.errors import CalibrationError, CompileWarning, InputError
 from spikec.compiler.pipelines import DEFAULT_PIPELINE
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
@@ -23,6 +24,7 @@ from spikec.runtime.cli.calibration import (
     ExitProven,
     ExitRuleName,
     Labels,
+    Memory,
     Passes,
     Pipeline,
     ThresholdImages,
@@ -94,6 +96,7 @@ def compile_command(
     threshold_percentile: ThresholdPercentile = None,
     threshold_per: ThresholdPer = None,
     threshold_images: ThresholdImages = None,
+    memory: Memory = None,
     calibrate_potentials: CalibratePotentials = None,
     exit_loss: ExitLoss = None,
     exit_proven: ExitProven = None,
@@ -164,7 +167,8 @@ def compile_command(
     raw, chosen = _calibration(calibration, array, steps, draw)
     classes = labels_of(labels, calibration, chosen)
     started = time.monotonic()
-    with errors_in(calibration, array), progress_bars("steps") as bars:
+    with errors_in(calibration, array), progress_bars("steps") as bars, warnings.catch_warnings():
+        warnings.simplefilter("ignore", CompileWarning)  # they are printed below
         program = compile_model(
             model,
             raw,

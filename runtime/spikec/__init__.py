@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spikec.compiler.errors import CompileError
+    from spikec.compiler.errors import CompileError, CompileWarning
     from spikec.compiler.preprocessing import Preprocessing
     from spikec.compiler.program import Program
     from spikec.compiler.program_file import load
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["CompileError", "Preprocessing", "Program", "Report", "Run", "SearchOptions", "Session"]
-__all__ += ["__version__", "compile", "error_budget", "evaluate", "load", "run"]
+__all__ = ["CompileError", "CompileWarning", "Preprocessing", "Program", "Report", "Run"]
+__all__ += ["SearchOptions", "Session", "__version__"]
+__all__ += ["compile", "error_budget", "evaluate", "load", "run"]
 
 _HOMES = {
     "CompileError": ("spikec.compiler.errors", "CompileError"),
+    "CompileWarning": ("spikec.compiler.errors", "CompileWarning"),
     "Preprocessing": ("spikec.compiler.preprocessing", "Preprocessing"),
     "Program": ("spikec.compiler.program", "Program"),
     "Report": ("spikec.runtime.report", "Report"),

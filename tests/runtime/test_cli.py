@@ -195,6 +195,7 @@ def test_compile_passes_its_options_on(
     options += ["--scale", "1/2", "--mean", "0.5"]
     options += ["--thresholds", "percentile", "--threshold-percentile", "99"]
     options += ["--threshold-per", "layer", "--threshold-images", "90", "--calibrate-potentials"]
+    options += ["--memory", "0.5"]
     result = spikec(
         "compile", "net.onnx", "--calibration", f"{images_file}:x", "-o", output, *options, "--json"
     )
@@ -204,7 +205,7 @@ def test_compile_passes_its_options_on(
     assert seen["calibration"] == (23, 3)
     assert seen["preprocessing"] == Preprocessing(scale=0.5, mean=(0.5,))
     expected = {"timesteps": 16, "phi": 1, "windowed": True, "seed": 7, "calibration_images": 12}
-    expected |= {"threshold_images": 90, "potential_calibration": True}
+    expected |= {"threshold_images": 90, "potential_calibration": True, "memory_bytes": 2**29}
     assert (seen["threshold_method"], seen["threshold_percentile"]) == ("percentile", 99.0)
     assert seen["threshold_per"] == "layer"
     assert expected.items() <= seen.items()
@@ -241,6 +242,7 @@ def test_of_a_folder_as_many_images_are_drawn_as_thresholds_need(
         *("--images 0", "--scale x", "--scale 1/0", "--std 0", "--layout whc", "--crop 4"),
         *("--thresholds median", "--threshold-per row", "--threshold-percentile 99"),
         *("--thresholds balancing --threshold-images 9", "--threshold-images -1"),
+        *("--memory 0", "--memory -1", "--memory nan", "--memory inf"),
         *("--crop 0x4 --layout hwc", "--resize 1x2x3 --layout hwc", "--input-shape 3,a"),
     ],
 )

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from spikec.compiler.ann import run_model
 from spikec.compiler.arrays import Array
-from spikec.compiler.errors import CalibrationError, InputError, OptionError
+from spikec.compiler.errors import CalibrationError, CompileWarning, InputError, OptionError
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.runtime import compile as compiling
@@ -82,9 +82,10 @@ def test_potentials_per_neuron_run_alike_on_both_backends() -> None:
     pattern = np.random.default_rng(4).normal(size=(1, 3, 6, 5))
     noise = np.random.default_rng(5).normal(0, 0.2, (60, 3, 6, 5))
     inputs = (pattern + noise).astype(np.float32)
-    program = compile_model(
-        convolution(), inputs, timesteps=4, phi=9, weight_bits=3, potential_calibration=True
-    )
+    with pytest.warns(CompileWarning, match="initial potential"):
+        program = compile_model(
+            convolution(), inputs, timesteps=4, phi=9, weight_bits=3, potential_calibration=True
+        )
     assert any(p.initial.shape == (4, 6, 5) for p in program.populations if isinstance(p, AdaFire))
     one, other = (run(program, inputs[:7], backend) for backend in ("simulator", "reference"))
     np.testing.assert_array_equal(one.outputs_by_step, other.outputs_by_step)

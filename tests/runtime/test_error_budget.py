@@ -48,7 +48,7 @@ MODELS: dict[str, Callable[[], onnx.ModelProto]] = {"small": small_cnn, "deep": 
 @pytest.fixture(scope="module", params=list(MODELS))
 def case(request: pytest.FixtureRequest) -> tuple[onnx.ModelProto, Program, ErrorBudget]:
     model = MODELS[request.param]()
-    program = compile_model(model, IMAGES, timesteps=4, phi=2, bias_rounds=2)
+    program = compile_model(model, IMAGES, timesteps=4, phi=2, bias_rounds=2, simplify=False)
     return model, program, error_budget(program, model, UNSEEN)
 
 
@@ -116,7 +116,7 @@ def activation(model: onnx.ModelProto, name: str, inputs: np.ndarray) -> np.ndar
 
 def test_effects_are_those_of_the_float_tail_by_hand() -> None:
     model = small_cnn()
-    program = compile_model(model, IMAGES, timesteps=4, phi=2, bias_rounds=2)
+    program = compile_model(model, IMAGES, timesteps=4, phi=2, bias_rounds=2, simplify=False)
     layer = error_budget(program, model, UNSEEN).layers[1]
     constants = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
 
@@ -159,7 +159,9 @@ def test_both_backends_and_all_batches_give_the_same_budget(
 
 def test_a_windowed_program_has_no_unevenness() -> None:
     model = deep()
-    program = compile_model(model, IMAGES, timesteps=4, phi=1, windowed=True, bias_rounds=1)
+    program = compile_model(
+        model, IMAGES, timesteps=4, phi=1, windowed=True, bias_rounds=1, simplify=False
+    )
     for layer in error_budget(program, model, UNSEEN, count=5).layers:
         assert layer.parts.get("unevenness", 0.0) == 0.0
         assert layer.over == layer.under == 0.0
@@ -229,7 +231,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
     onnx.save(deep(), folder / "net.onnx")
     np.savez(folder / "images.npz", x=UNSEEN)
-    program = compile_model(folder / "net.onnx", IMAGES, timesteps=4, phi=1, bias_rounds=1)
+    program = compile_model(
+        folder / "net.onnx", IMAGES, timesteps=4, phi=1, bias_rounds=1, simplify=False
+    )
     program.save(folder / "net.spikec")
     return folder
 
