@@ -13,7 +13,7 @@ from typing import Any
 
 import networkx as nx
 
-from spikec.compiler.arrays import Array, Float64, frozen
+from spikec.compiler.arrays import Array, Float64, Int64, frozen
 from spikec.compiler.connections import Connection
 from spikec.compiler.errors import Where
 from spikec.compiler.populations import Fire, Population, Shape
@@ -38,6 +38,8 @@ class Neuron:
         threshold: θ in units of the activation, float64, (C,) or (1,); None before calibration.
         delay: By how many thresholds the membrane starts lower, the charge returned evenly over
             the run, float64, (C,) or (1,); None: it does not.
+        copy_of: The channel whose value each channel carries, int64, (C,); None: each its own.
+            Copies of one value start apart, so that together they round it finer.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Neuron:
     per_channel: bool = True
     threshold: Float64 | None = None
     delay: Float64 | None = None
+    copy_of: Int64 | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikec.compiler.arrays import Float64
+from spikec.compiler.arrays import Float64, Int64
 
 _GRID = 64
 """Candidates of the first search, logarithmic."""
@@ -24,7 +24,7 @@ _HIGHEST = 1.05
 
 def best_caps(
     samples: Float64,
-    levels: int,
+    levels: int | Int64,
     *,
     weights: Float64 | None = None,
     signed: bool = False,
@@ -34,7 +34,7 @@ def best_caps(
 
     Args:
         samples: ANN activations, (channels, samples).
-        levels: φT, number of levels above zero.
+        levels: φT, number of levels above zero, of all or of each channel.
         weights: What each sample counts, (channels, samples); None: all the same.
         signed: Whether the neuron also emits down to −φT.
         ceiling: Largest useful cap, from Clip(0, c).
@@ -44,8 +44,8 @@ def best_caps(
         than 0) takes the median cap of the others, or the ceiling, or 1.
     """
     weights = np.ones_like(samples) if weights is None else weights
-    rows = zip(samples, weights, strict=True)
-    caps = np.array([_best_cap(row, counts, levels, signed, ceiling) for row, counts in rows])
+    rows = zip(samples, weights, np.broadcast_to(levels, len(samples)).tolist(), strict=True)
+    caps = np.array([_best_cap(row, counts, most, signed, ceiling) for row, counts, most in rows])
     alive = np.isfinite(caps)
     typical = float(np.median(caps[alive])) if alive.any() else ceiling or 1.0
     return np.where(alive, caps, typical)

@@ -20,6 +20,7 @@ from enum import IntEnum
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
+from spikec.compiler.copies import together
 from spikec.compiler.ir import Neuron, Node, Quantized
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.populations import AdaFire, Fire
@@ -202,11 +203,15 @@ class NeuronSearch:
         return weight * mean_squares(self._off_by(half_way, population, half))
 
     def _off_by(self, count: Array, population: AdaFire, steps: int) -> Array:
-        """Time mean of the program minus the ANN's activation, float32 (images, C, positions)."""
+        """Time mean of the program minus the ANN's activation, float32 (images, C, positions).
+
+        Copies of one value are judged by their mean, so that they change together.
+        """
         scale = np.broadcast_to(population.scale / steps, (1, *population.shape))
         error: Array = count * by_position(scale).astype(np.float32)
         error -= by_position(self._target[: self._images])
-        return error
+        assert self._node.neuron is not None
+        return together(error, self._node.neuron.copy_of)
 
 
 def by_position(values: Array) -> Array:

@@ -66,6 +66,8 @@ class CompileOptions:
             time; 0: those that all other calibration has.
         potential_calibration: Whether every neuron gets an initial potential of its own; it ties
             the program to the size and position of the calibration images.
+        reuse_silent: Whether channels that no calibration image activates carry copies of those
+            whose rounding costs the output most.
         exit_loss: Points of accuracy that images may lose by leaving before step T, above 0 and
             up to 100; None: no image leaves early.
         exit_proven: Whether the loss has to be proven: its upper 95 % bound stays within
@@ -94,6 +96,7 @@ class CompileOptions:
     threshold_per: str = "channel"
     threshold_images: int = 0
     potential_calibration: bool = False
+    reuse_silent: bool = False
     exit_loss: float | None = None
     exit_proven: bool = False
     exit_rule: str = "margin"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.report import Compiled, calibration_warnings, provenance
 from spikec.compiler.search.prices import NO_PRICES, Prices
 from spikec.compiler.searching import searching, split
+from spikec.compiler.silent_channels import Reused, reuse_silent
 from spikec.compiler.simulation import Simulate
 from spikec.compiler.walk import images_within_memory
 
@@ -57,6 +59,12 @@ def compile_graph(
     graph, first = run_passes(
         loaded.graph, conversion(options), outputs, lambda stage: progress(stage, 0, 1)
     )
+    reused = Reused(graph, {})
+    if options.reuse_silent:
+        whole = Calibration(images, ann, stream)
+        told = partial(progress, "reuse-silent")
+        reused = reuse_silent(graph, whole, options, told)
+        graph = reused.graph
     carried = images_within_memory(graph, options)
     chosen = Calibration(images, ann, stream, graph).carried(carried)
     searches = searching(graph, chosen, held_out, simulate, options=options, prices=prices)
@@ -64,7 +72,8 @@ def compile_graph(
     steps = calibration_passes(pass_names(options), means)
     graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
     warnings = (*loaded.warnings, *calibration_warnings(chosen, options))
-    origin = {**provenance(loaded, chosen, options, warnings), **searches.provenance()}
+    found = {**searches.provenance(), **reused.provenance()}
+    origin = {**provenance(loaded, chosen, options, warnings), **found}
     program = lower(graph, options, preprocessing, origin)
     compiled = Compiled(program, first + second, warnings, tuple(searches.found))
     return exits.applied(compiled, simulate, ann, progress)

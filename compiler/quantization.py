@@ -14,6 +14,7 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Float64, Int64
 from spikec.compiler.connections import Connection
+from spikec.compiler.copies import starts
 from spikec.compiler.errors import BoundError
 from spikec.compiler.fixed_point import largest, rounded, split_bias
 from spikec.compiler.ir import Neuron, Node, Quantized
@@ -198,7 +199,7 @@ def _population(
     units = bias / step + held / options.timesteps
     fitted(node, "bias", units, vmax)
     per_step, remainder = split_bias(units, options.timesteps)
-    initial = np.clip(threshold // 2 - held + remainder, -vmax, vmax)
+    initial = np.clip(_start(threshold, neuron) - held + remainder, -vmax, vmax)
     scale = threshold * step
     return AdaFire(
         node.name,
@@ -211,6 +212,14 @@ def _population(
         neuron.windowed,
         scale,
     )
+
+
+def _start(threshold: Int64, neuron: Neuron) -> Int64:
+    """Half a threshold; copies of one value start apart."""
+    if neuron.copy_of is None:
+        return threshold // 2
+    spread = (-1, *[1] * (threshold.ndim - 1))
+    return np.floor(threshold * starts(neuron.copy_of).reshape(spread)).astype(np.int64)
 
 
 def fitted(node: Node, what: str, values: Array, limit: int) -> Array:

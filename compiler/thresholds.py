@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from spikec.compiler.activations import LONG_TAIL, ChannelSamples, channel_samples
-from spikec.compiler.arrays import Array, Float64
+from spikec.compiler.arrays import Array, Float64, Int64
 from spikec.compiler.balancing import balanced_caps, percentile_caps, usable_caps
 from spikec.compiler.calibration import Calibration
+from spikec.compiler.copies import carriers
 from spikec.compiler.expected_activations import Expected, expected
 from spikec.compiler.ir import Graph, Neuron
 from spikec.compiler.mmse import best_caps
@@ -98,11 +99,17 @@ def _caps(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> F
             likely = _likely(samples, values, neuron, options)
             return best_caps(
                 likely.values,
-                neuron.phi * options.timesteps,
+                _levels(neuron, options),
                 weights=likely.weights,
                 signed=neuron.fire is Fire.SIGNED,
                 ceiling=neuron.ceiling,
             )
+
+
+def _levels(neuron: Neuron, options: CompileOptions) -> int | Int64:
+    """φT; of a channel that several carry, as often."""
+    levels = neuron.phi * options.timesteps
+    return levels if neuron.copy_of is None else levels * carriers(neuron.copy_of)
 
 
 def _likely(

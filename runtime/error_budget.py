@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import numpy as np
+
+from spikec.compiler.copies import with_copies
 from spikec.compiler.errors import CompileError, InputError, ModelFileError, OptionError, Where
 from spikec.compiler.frontend.load import Loaded, load_graph
 from spikec.compiler.frontend.model_file import ModelLike
@@ -104,7 +107,7 @@ def error_budget(
     loaded, warnings = _same_model(program, ann)
     with _naming(ann):
         options = _options(program)
-        graph = _matched(program, convert(loaded, options))
+        graph = _matched(program, _with_copies(program, convert(loaded, options)))
     if program.input.coding is Coding.FRAMES:
         raise InputError("an event stream has no ANN to compare with", Where(program.input.name))
     walk = ErrorWalk(program, graph, simulate or _simulator())
@@ -190,6 +193,13 @@ def _options(program: Program) -> CompileOptions:
         return CompileOptions(**{name: value for name, value in told.items() if name in known})
     except (ValueError, TypeError, AttributeError, OptionError):  # a provenance of someone else's
         return CompileOptions()
+
+
+def _with_copies(program: Program, graph: Graph) -> Graph:
+    """The graph with the copies in silent channels that the program has."""
+    told = json.loads(program.provenance.get("copies", "{}"))
+    copies = {name: np.array(copy_of, np.int64) for name, copy_of in told.items() if name in graph}
+    return with_copies(graph, copies)
 
 
 def _matched(program: Program, graph: Graph) -> Graph:

@@ -137,6 +137,7 @@ RULES: dict[str, Rule] = {
     "MatMul": canonical_linear.matmul,
     "MaxPool": canonical_pool.max_pool,
     "Mul": same,
+    "Gather": canonical_index.gather,
     "Pad": canonical_index.pad,
     "ReduceMean": canonical_pool.reduce_mean,
     "Relu": same,

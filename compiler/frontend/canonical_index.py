@@ -88,6 +88,20 @@ def slice_(source: Source, emit: Emit) -> None:
     emit.last(source, "Slice", (source.activation(), *(column.copy() for column in columns)))
 
 
+def gather(source: Source, emit: Emit) -> None:
+    """Gather with its axis counted forward; constant indices are an operand already."""
+    places = source.constant(1)
+    if places is None:
+        raise UnsupportedOpError(
+            "reads places that depend on the input",
+            source.where,
+            "a lookup table has no spiking form; make the indices constant",
+        )
+    axis = source.axis(source.integer("axis", 0))
+    operands = (source.activation(), np.asarray(places, np.int64))
+    emit.last(source, "Gather", operands, {"axis": axis})
+
+
 def pad(source: Source, emit: Emit) -> None:
     """Pad with pads for every axis and the constant value as operands."""
     rank = len(source.shape_of())

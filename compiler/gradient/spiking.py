@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spikec.compiler.copies import carriers
 from spikec.compiler.gradient.parameters import Parameters, constants_of
 from spikec.compiler.gradient.student import Student
 from spikec.compiler.gradient.trains import Firing, fired, pooled, stepwise
@@ -27,7 +28,20 @@ def rounded(student: Student, parameters: Parameters, images: Tensor) -> dict[st
     run = _Run(student, parameters, images)
     for node in student.nodes:
         run.visit(node)
-    return {name: run.trains[name].mean(0) for name in student.populations}
+    nodes = {node.name: node for node in student.nodes}
+    return {name: _together(run.trains[name].mean(0), nodes[name]) for name in student.populations}
+
+
+def _together(mean: Tensor, node: Node) -> Tensor:
+    """Time means of a population; copies of one value have the mean of all."""
+    import torch
+
+    if node.neuron is None or node.neuron.copy_of is None:
+        return mean
+    copy_of = torch.from_numpy(node.neuron.copy_of)
+    shares = torch.from_numpy(1 / carriers(node.neuron.copy_of)).to(mean.dtype)
+    parts = mean * shares.reshape(-1, *[1] * (mean.dim() - 2))
+    return torch.zeros_like(mean).index_add(1, copy_of, parts).index_select(1, copy_of)
 
 
 class _Run:

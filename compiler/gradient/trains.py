@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spikec.compiler.arrays import Float64
+from spikec.compiler.copies import starts
 from spikec.compiler.gradient.operators import Operation
 from spikec.compiler.gradient.rounding import straight
 from spikec.compiler.gradient.steps import Range, payloads
@@ -35,6 +36,7 @@ class Firing:
         windowed: Whether it fires after all of its input.
         delay: Thresholds by which the membrane starts lower; they come back over the T steps;
             broadcastable to one image.
+        start: Thresholds at which the membrane starts else, likewise.
     """
 
     timesteps: int
@@ -42,6 +44,7 @@ class Firing:
     fire: Fire
     windowed: bool
     delay: Tensor
+    start: Tensor
 
     @classmethod
     def of(cls, neuron: Neuron, timesteps: int, axes: int) -> Firing:
@@ -49,8 +52,12 @@ class Firing:
         import torch
 
         delay: Float64 = np.zeros(1) if neuron.delay is None else neuron.delay
-        spread = torch.from_numpy(delay.astype(np.float32)).reshape(-1, *[1] * (axes - 1))
-        return cls(timesteps, neuron.phi, neuron.fire, neuron.windowed, spread)
+        start = np.full(1, 0.5) if neuron.copy_of is None else starts(neuron.copy_of)
+        spread = [
+            torch.from_numpy(each.astype(np.float32)).reshape(-1, *[1] * (axes - 1))
+            for each in (delay, start)
+        ]
+        return cls(timesteps, neuron.phi, neuron.fire, neuron.windowed, *spread)
 
     @property
     def range(self) -> tuple[int, int]:
@@ -77,11 +84,11 @@ def fired(current: Tensor, firing: Firing) -> Tensor:
     if firing.windowed or firing.timesteps == 1:
         drive = current.sum(0, keepdim=True) * (firing.timesteps / len(current))
         low, high = firing.range
-        total = straight(drive.clamp(low, high), (drive + 0.5).floor().clamp(low, high))
+        total = straight(drive.clamp(low, high), (drive + firing.start).floor().clamp(low, high))
         return total / firing.timesteps
     arriving = current + firing.delay / firing.timesteps
     limits = Range.of(firing.fire, firing.phi)
-    return payloads(arriving, 0.5 - firing.delay, firing.timesteps, limits)
+    return payloads(arriving, firing.start - firing.delay, firing.timesteps, limits)
 
 
 def stepwise(

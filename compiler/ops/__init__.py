@@ -28,6 +28,7 @@ OPS: tuple[Op, ...] = (
     index.UNSQUEEZE,
     index.TRANSPOSE,
     index.SLICE,
+    index.GATHER,
     index.PAD,
     index.CONCAT,
     folded.BATCH_NORMALIZATION,

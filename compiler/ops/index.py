@@ -50,6 +50,11 @@ def lower_slice(node: Node, _slot: int, shapes: tuple[Shape, ...]) -> tuple[Bran
     return _gather(_positions(shapes[0])[tuple(cuts)])
 
 
+def lower_gather(node: Node, _slot: int, shapes: tuple[Shape, ...]) -> tuple[Branch, ...]:
+    """Chosen parts of one axis, in any order; negative numbers count from its end."""
+    return _gather(np.take(_positions(shapes[0]), node.params[1], axis=_axis(node) - 1))
+
+
 def lower_pad(node: Node, _slot: int, shapes: tuple[Shape, ...]) -> tuple[Branch, ...]:
     """Silent cells around; a negative pad cuts."""
     pads = node.params[1].tolist()
@@ -126,6 +131,22 @@ def check_pad(node: Node, _shapes: tuple[Shape, ...]) -> None:
         raise UnsupportedOpError("pads the batch axis", node.where)
 
 
+def check_gather(node: Node, shapes: tuple[Shape, ...]) -> None:
+    """A constant list of places on one axis of a sample, all of them within it."""
+    _check_constants(node, {1})
+    axis = node.attrs.get("axis", 0)
+    assert isinstance(axis, int), node.name
+    if axis < 1:
+        raise UnsupportedOpError(f"gathers along axis {axis}", node.where, "keep the batch axis")
+    length, places = shapes[0][axis - 1], node.params[1]
+    if places.ndim != 1:
+        raise UnsupportedOpError(f"its indices have {places.ndim} axes, not one", node.where)
+    if places.size and not -length <= places.min() <= places.max() < length:
+        raise ShapeError(
+            f"reads places {places.min()} to {places.max()} of {length} on axis {axis}", node.where
+        )
+
+
 def check_concat(node: Node, _shapes: tuple[Shape, ...]) -> None:
     """Activations only, joined along an axis of a sample."""
     _check_constants(node, set())
@@ -154,5 +175,6 @@ TRANSPOSE = Op(
     "Transpose", Role.INDEX_MAP, {"perm": None}, lower=lower_transpose, check=check_transpose
 )
 SLICE = Op("Slice", Role.INDEX_MAP, {}, lower=lower_slice, check=check_slice, since=13)
+GATHER = Op("Gather", Role.INDEX_MAP, {"axis": 0}, lower=lower_gather, check=check_gather, since=13)
 PAD = Op("Pad", Role.INDEX_MAP, {"mode": "constant"}, lower=lower_pad, check=check_pad, since=18)
 CONCAT = Op("Concat", Role.INDEX_MAP, {"axis": None}, lower=lower_concat, check=check_concat)

@@ -21,6 +21,7 @@ import numpy as np
 
 from spikec.compiler.arrays import Array
 from spikec.compiler.calibration import Calibration
+from spikec.compiler.copies import together
 from spikec.compiler.fixed_point import largest, rounded
 from spikec.compiler.frontier import visited
 from spikec.compiler.invariants import integers_set
@@ -71,27 +72,31 @@ class _Walk(Walk):
             case MaxPool() as population:
                 spikes = self.fire(population, self.current(quantized))
             case AdaFire():
-                quantized, spikes = self._with_potential(quantized, target)
+                quantized, spikes = self._with_potential(node, quantized, target)
             case Readout():
                 quantized = self._read_out_again(node, quantized, target)
         self.frontier.advance(node.name, target, spikes)
         return quantized
 
-    def _with_potential(self, quantized: Quantized, target: Array) -> tuple[Quantized, Array]:
+    def _with_potential(
+        self, node: Node, quantized: Quantized, target: Array
+    ) -> tuple[Quantized, Array]:
         population = quantized.population
         assert isinstance(population, AdaFire)
+        assert node.neuron is not None
+        copy_of = node.neuron.copy_of
         current = self.current(quantized)
         spikes = self.fire(population, current)
         judges = _judges(len(target))
         if judges.all():
             return quantized, spikes
-        error = self._error(population, spikes, target)
+        error = together(self._error(population, spikes, target), copy_of)
         shift = -self.options.timesteps * error[~judges].mean(axis=0) / quantized.step
         limit = largest(self.options.membrane_bits)
         initial = np.clip(population.initial + rounded(shift, limit), -limit, limit)
         moved = replace(population, initial=initial)
         answer = self.fire(moved, current)
-        after = self._error(moved, answer, target)
+        after = together(self._error(moved, answer, target), copy_of)
         if not (after[judges] ** 2).sum() < (error[judges] ** 2).sum():
             return quantized, spikes
         return replace(quantized, population=moved), answer

@@ -68,6 +68,14 @@ CalibratePotentials = Annotated[
         help="An initial potential for every neuron.",
     ),
 ]
+ReuseSilent = Annotated[
+    bool | None,
+    typer.Option(
+        "--reuse-silent",
+        rich_help_panel=_PANEL,
+        help="Channels that never fire carry copies of those whose rounding costs most.",
+    ),
+]
 ExitLoss = Annotated[
     float | None,
     typer.Option(
@@ -111,6 +119,7 @@ _LISTS = ("passes", "modes")
 _OPTIONS = (
     *("passes", "weight_calibration", "thresholds", "threshold_percentile", "threshold_per"),
     *("threshold_images", "calibrate_potentials", "exit_loss", "exit_rule"),
+    "reuse_silent",
     "exit_proven",
     *("search_phi", "phi_min", "modes", "one_mode", "latency", "compress", "compression_ratio"),
     *("energy_ratio", "energy_budget", "accuracy_loss", "profile"),

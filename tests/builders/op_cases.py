@@ -169,6 +169,8 @@ def _index_maps() -> Iterator[tuple[str, onnx.ModelProto]]:
     yield "Slice", single("Slice", (6, 4), ("x", *(np.array([v], INT) for v in (-4, -1, 1))))
     yield "Slice", single("Slice", (6, 4), starts=[2, 0], ends=[5, 3], axes=[1, 2], opset=9)
     yield "Slice", single("Slice", (6,), ("x", *(np.array([v], INT) for v in (4, 0, 1, -3))))
+    yield "Gather", single("Gather", (3, 4, 5), ("x", np.array([2, 0, 2, -1], INT)), axis=1)
+    yield "Gather", single("Gather", (3, 4), ("x", np.array([1, 3], INT)), axis=-1)
     pads = [0, 1, -1, 0, 0, 0, 2, -2]
     yield "Pad", single("Pad", (3, 4, 5), ("x", np.array(pads, INT)))
     yield "Pad", single("Pad", (3, 4, 5), ("x", np.array(pads, INT), np.float32(0)), opset=11)

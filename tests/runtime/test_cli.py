@@ -195,7 +195,7 @@ def test_compile_passes_its_options_on(
     options += ["--scale", "1/2", "--mean", "0.5"]
     options += ["--thresholds", "percentile", "--threshold-percentile", "99"]
     options += ["--threshold-per", "layer", "--threshold-images", "90", "--calibrate-potentials"]
-    options += ["--memory", "0.5"]
+    options += ["--memory", "0.5", "--reuse-silent"]
     result = spikec(
         "compile", "net.onnx", "--calibration", f"{images_file}:x", "-o", output, *options, "--json"
     )
@@ -206,6 +206,7 @@ def test_compile_passes_its_options_on(
     assert seen["preprocessing"] == Preprocessing(scale=0.5, mean=(0.5,))
     expected = {"timesteps": 16, "phi": 1, "windowed": True, "seed": 7, "calibration_images": 12}
     expected |= {"threshold_images": 90, "potential_calibration": True, "memory_bytes": 2**29}
+    expected |= {"reuse_silent": True}
     assert (seen["threshold_method"], seen["threshold_percentile"]) == ("percentile", 99.0)
     assert seen["threshold_per"] == "layer"
     assert expected.items() <= seen.items()

@@ -23,12 +23,13 @@ SHAPE = (3, 4, 5)
 def reference(current: np.ndarray, neuron: Neuron, timesteps: int) -> np.ndarray:
     """Payloads of the golden model, (T, images, *shape); thresholds of 64 keep floats exact."""
     delay = 0.0 if neuron.delay is None else neuron.delay.reshape(-1, 1, 1)
+    start = np.full(3, 0.5) if neuron.copy_of is None else np.array([0.25, 0.5, 0.75])
     population = AdaFire(
         "p",
         SHAPE,
         np.full((1, 1, 1), THETA),
         np.broadcast_to(delay * THETA / timesteps, (3, 1, 1)).astype(np.int32),
-        np.broadcast_to(THETA // 2 - delay * THETA, (3, 1, 1)).astype(np.int32),
+        ((start.reshape(-1, 1, 1) - delay) * THETA).astype(np.int32),
         neuron.phi,
         neuron.fire,
         neuron.windowed,
@@ -46,6 +47,8 @@ def reference(current: np.ndarray, neuron: Neuron, timesteps: int) -> np.ndarray
         Neuron("adafire", fire=Fire.RETRACT, phi=2, delay=np.array([0.0, 1.0, 0.25])),
         Neuron("adafire", fire=Fire.SIGNED, phi=2),
         Neuron("adafire", phi=2, windowed=True),
+        Neuron("adafire", phi=2, windowed=True, copy_of=np.array([0, 1, 0])),
+        Neuron("adafire", phi=1, delay=np.array([0.5, 0.0, 1.0]), copy_of=np.array([0, 1, 0])),
         Neuron("adafire", fire=Fire.SIGNED, phi=1, windowed=True),
     ],
 )
