@@ -235,6 +235,19 @@ def _warnings(program: Program) -> list[str]:
     return [str(warning) for warning in found]
 
 
+def _copies(program: Program) -> dict[str, list[int]]:
+    """By population, the channel whose value each channel carries, where it is not its own."""
+    found: dict[str, list[int]] = json.loads(program.provenance.get("copies", "{}"))
+    return found
+
+
+def _copy_rows(program: Program) -> list[tuple[str, str]]:
+    found = _copies(program).values()
+    reused = sum(value != at for copy_of in found for at, value in enumerate(copy_of))
+    layers = f"{len(found)} populations" if len(found) > 1 else "one population"
+    return [("silent channels reused", f"{reused} in {layers}")] if reused else []
+
+
 def _payloads(program: Program) -> str:
     """φ of the firing populations: one number, or the smallest and the largest."""
     found = sorted({p.phi for p in program.populations if isinstance(p, AdaFire)})
@@ -251,6 +264,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
                 "digest": program.digest,
                 "search": json.loads(program.provenance.get("search", "[]")),
                 "warnings": _warnings(program),
+                "copies": _copies(program),
                 "bytes": size,
                 "seconds": round(seconds, 3),
                 "timesteps": program.timesteps,
@@ -269,6 +283,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
             ("largest payload φ", _payloads(program)),
             ("populations", f"{len(program.populations)} with {neurons:,} neurons"),
             ("connections", str(len(program.connections))),
+            *_copy_rows(program),
             *exit_rows(program),
             *search_rows(program),
             ("compiled in", f"{seconds:.1f} s"),

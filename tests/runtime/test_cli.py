@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +211,24 @@ def test_compile_passes_its_options_on(
     assert (seen["threshold_method"], seen["threshold_percentile"]) == ("percentile", 99.0)
     assert seen["threshold_per"] == "layer"
     assert expected.items() <= seen.items()
+
+
+def test_compile_says_how_many_silent_channels_carry_copies(
+    monkeypatch: pytest.MonkeyPatch, program: Program, images_file: Path, tmp_path: Path
+) -> None:
+    copies = {"hidden": [0, 0, 2, 0], "deep": [0, 0]}
+    found = replace(program, provenance={"copies": json.dumps(copies)})
+    monkeypatch.setattr(compiling, "compile_model", lambda *_, **__: found)
+    given = (
+        "compile",
+        "n.onnx",
+        "--calibration",
+        f"{images_file}:x",
+        "-o",
+        tmp_path / "net.spikec",
+    )
+    assert "3 in 2 populations" in spikec(*given).stdout
+    assert json.loads(spikec(*given, "--json").stdout)["copies"] == copies
 
 
 def test_of_a_folder_as_many_images_are_drawn_as_thresholds_need(
