@@ -23,11 +23,12 @@ and flooring paper 1 (ICML 2021), unevenness paper 2 (AAAI 2025); the exact iden
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float64, Int64
+from spikec.compiler.copies import together
 from spikec.compiler.populations import AdaFire, Fire, Input, Readout
 from spikec.compiler.simulation import Fired
 
@@ -62,6 +63,13 @@ class Terms:
     over: int = 0
     under: int = 0
     saturations: int = 0
+
+    def read(self, copy_of: Int64 | None) -> Terms:
+        """The same as readers see it, who take the mean of all copies of a value."""
+        if copy_of is None:
+            return self
+        parts = {name: together(part, copy_of) for name, part in self.parts.items()}
+        return replace(self, mean=together(self.mean, copy_of), parts=parts)
 
     @property
     def own(self) -> Float64:

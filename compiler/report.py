@@ -38,7 +38,7 @@ def fewer_images(chosen: Calibration, options: CompileOptions) -> tuple[str, ...
         return ()
     return (
         f"biases are calibrated on {carried} of {drawn} images: more would exceed "
-        f"{options.memory_bytes / 2**30:.1f} GiB of memory, which memory_bytes (--memory) sets",
+        f"{options.memory_bytes / 2**30:.3g} GiB of memory, which memory_bytes (--memory) sets",
     )
 
 

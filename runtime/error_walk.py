@@ -133,7 +133,8 @@ class ErrorWalk:
         assert isinstance(population, AdaFire)
         fired = self._simulate.fire(population, current, steps, self._program.vmax)
         assert node.neuron is not None
-        return firing_terms(population, drive, fired, steps, node.neuron.ceiling), fired.spikes
+        terms = firing_terms(population, drive, fired, steps, node.neuron.ceiling)
+        return terms.read(node.neuron.copy_of), fired.spikes
 
     def _bias(self, node: Node) -> Float64:
         return self._biases[node.name]
