@@ -122,6 +122,11 @@ class CompileOptions:
         _one_of("weight_calibration", self.weight_calibration, WEIGHT_CALIBRATIONS)
         _check_thresholds(self)
         self._check_exits()
+        if self.reuse_silent and self.threshold_per == "layer":
+            raise OptionError(
+                "reuse_silent is given, and with one threshold per layer copies cannot differ",
+                hint="leave one of the two out",
+            )
         if self.windowed and self.fire is Fire.RETRACT:
             raise OptionError(
                 "windowed and retract contradict each other: a window fires once, at its end",

@@ -61,9 +61,8 @@ def compile_graph(
     )
     reused = Reused(graph, {})
     if options.reuse_silent:
-        whole = Calibration(images, ann, stream)
         told = partial(progress, "reuse-silent")
-        reused = reuse_silent(graph, whole, options, told)
+        reused = reuse_silent(graph, Calibration(images, ann), options, told)
         graph = reused.graph
     carried = images_within_memory(graph, options)
     chosen = Calibration(images, ann, stream, graph).carried(carried)

@@ -154,3 +154,15 @@ def test_a_network_without_silent_channels_stays_as_it_is() -> None:
 def test_potentials_per_neuron_keep_copies_apart(model: onnx.ModelProto) -> None:
     program = compiled(model, reuse_silent=True, potential_calibration=True)
     assert error(program, model) < 1.1 * error(compiled(model, potential_calibration=True), model)
+
+
+def test_a_stream_of_images_that_can_be_read_once_is_left_to_the_thresholds(
+    model: onnx.ModelProto,
+) -> None:
+    options = CompileOptions(
+        timesteps=8, phi=1, reuse_silent=True, calibration_images=32, threshold_images=64
+    )
+    batches = (images(64)[at : at + 16] for at in range(0, 64, 16))
+    loaded = load_graph(model, simplified=False)
+    program = compile_graph(loaded, batches, options, SimulatorBackend()).program
+    assert "copies" in program.provenance

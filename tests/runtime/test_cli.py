@@ -262,6 +262,7 @@ def test_of_a_folder_as_many_images_are_drawn_as_thresholds_need(
         *("--images 0", "--scale x", "--scale 1/0", "--std 0", "--layout whc", "--crop 4"),
         *("--thresholds median", "--threshold-per row", "--threshold-percentile 99"),
         *("--thresholds balancing --threshold-images 9", "--threshold-images -1"),
+        "--reuse-silent --threshold-per layer",
         *("--memory 0", "--memory -1", "--memory nan", "--memory inf"),
         *("--crop 0x4 --layout hwc", "--resize 1x2x3 --layout hwc", "--input-shape 3,a"),
     ],
