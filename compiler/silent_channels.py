@@ -26,8 +26,9 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.tail import read_out_node
 from spikec.compiler.thresholds import best_threshold, samples_of
 
-_IMAGES = 32
-"""Images on which the cost of rounding is measured."""
+_IMAGES, _FEWEST = 32, 4
+"""Images on which the cost of rounding is measured; fewer where a large network's first layer alone
+would exceed the bound."""
 _MULTIPLICATIONS = 2**39
 """Bound on what measuring may cost in all; layers are measured in order until it is spent, for the
 first ones cost most."""
@@ -72,10 +73,12 @@ def reuse_silent(
     left = _MULTIPLICATIONS
     for done, (name, dead) in enumerate(silent.items()):
         progress(done, len(silent))
-        left -= _cost(graph, graph[name], len(calibration.images[:_IMAGES]))
-        if left < 0:
+        each = _cost(graph, graph[name])
+        count = _IMAGES if done else int(np.clip(left // each, _FEWEST, _IMAGES))
+        left -= each * count
+        if left < 0 and done:
             break
-        costs = _Costs(graph, graph[name], calibration, options).found(~dead)
+        costs = _Costs(graph, graph[name], calibration.first(count), options).found(~dead)
         chosen = assigned(costs, np.flatnonzero(dead))
         if (chosen != np.arange(len(chosen))).any():
             copies[name] = chosen
@@ -113,8 +116,8 @@ def _silent(graph: Graph, calibration: Calibration) -> dict[str, Array]:
     return {name: found for name, found in dead.items() if found.any() and not found.all()}
 
 
-def _cost(graph: Graph, node: Node, images: int) -> int:
-    """Multiplications of measuring one layer, about: all that lies behind it, for each channel."""
+def _cost(graph: Graph, node: Node) -> int:
+    """Multiplications of measuring a layer on an image: all that lies behind it, per channel."""
     nodes = list(graph)
     behind = nodes[[each.name for each in nodes].index(node.name) + 1 :]
     once = sum(
@@ -122,7 +125,7 @@ def _cost(graph: Graph, node: Node, images: int) -> int:
         for each in behind
         if each.op in ("Conv", "ConvTranspose", "Gemm", "MatMul")
     )
-    return images * node.known_shape()[0] * once
+    return node.known_shape()[0] * max(1, once)
 
 
 class _Costs:
@@ -131,10 +134,9 @@ class _Costs:
     def __init__(
         self, graph: Graph, node: Node, calibration: Calibration, options: CompileOptions
     ) -> None:
-        images = calibration.first(_IMAGES)
         self._output = read_out_node(graph).name
         open_ = [node.name, *_still_read(graph, node)]
-        found = list(images.activations(graph, [*open_, self._output]))
+        found = list(calibration.activations(graph, [*open_, self._output]))
         self._feeds = {name: np.concatenate([each[name] for each in found]) for name in open_}
         self._exact = np.concatenate([each[self._output] for each in found])
         self._region = calibration.ann.region(graph, open_, [self._output])

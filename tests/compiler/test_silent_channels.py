@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ from graphs import Sketch
 
 from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator import SimulatorBackend
+from spikec.compiler import silent_channels
 from spikec.compiler.ann import Ann
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.copies import starts
@@ -166,3 +168,23 @@ def test_a_stream_of_images_that_can_be_read_once_is_left_to_the_thresholds(
     loaded = load_graph(model, simplified=False)
     program = compile_graph(loaded, batches, options, SimulatorBackend()).program
     assert "copies" in program.provenance
+
+
+def test_of_a_network_too_large_for_the_bound_the_first_layer_is_measured_on_fewer_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = CompileOptions(timesteps=8, phi=1, windowed=True)
+    graph = place_neurons(options).apply(network())
+    measured: list[int] = []
+
+    class Counting(silent_channels._Costs):
+        def __init__(self, graph: Graph, node: Node, calibration: Calibration, *rest: Any) -> None:
+            measured.append(len(calibration.images))
+            super().__init__(graph, node, calibration, *rest)
+
+    monkeypatch.setattr(silent_channels, "_Costs", Counting)
+    for bound, images_used in ((1, 4), (2**60, 32)):
+        monkeypatch.setattr(silent_channels, "_MULTIPLICATIONS", bound)
+        reused = reuse_silent(graph, Calibration(images(64), Ann()), options)
+        assert measured[-1] == images_used
+        assert reused.copies["r"][SILENT[0]] == 5
