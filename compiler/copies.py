@@ -25,14 +25,18 @@ _MATRICES = ("Conv", "Gemm")
 """Operators whose weights take the mean themselves, where every output reads every channel."""
 
 
-def carriers(copy_of: Int64) -> Int64:
-    """k: how many channels carry the value that each channel carries, (C,)."""
+def carriers(copy_of: Int64 | None) -> Int64:
+    """k: how many channels carry the value of each channel, (C,); (1,) where each its own."""
+    if copy_of is None:
+        return np.ones(1, np.int64)
     found: Int64 = np.bincount(copy_of, minlength=len(copy_of))[copy_of]
     return found
 
 
-def starts(copy_of: Int64) -> Float64:
-    """Where each channel starts, in thresholds, (C,)."""
+def starts(copy_of: Int64 | None) -> Float64:
+    """Where each channel starts, in thresholds, (C,); (1,), the half, if each carries its own."""
+    if copy_of is None:
+        return np.full(1, 0.5)
     order = np.array([np.sum(copy_of[:at] == value) for at, value in enumerate(copy_of)])
     found: Float64 = (order + 0.5) / carriers(copy_of)
     return found
@@ -78,11 +82,11 @@ def can_copy(graph: Graph, node: Node) -> bool:
 
 
 def _read_through(graph: Graph, name: str) -> list[str]:
-    """Readers of a node, and theirs, up to the next operators with weights or neurons."""
+    """Readers of a node, and theirs, up to the next neurons."""
     found = []
     for reader in graph.consumers(name):
         found.append(reader)
-        if graph[reader].neuron is None and graph[reader].op not in ("Conv", "Gemm", "MatMul"):
+        if graph[reader].neuron is None:
             found += _read_through(graph, reader)
     return found
 

@@ -216,8 +216,6 @@ def _population(
 
 def _start(threshold: Int64, neuron: Neuron) -> Int64:
     """Half a threshold; copies of one value start apart."""
-    if neuron.copy_of is None:
-        return threshold // 2
     spread = (-1, *[1] * (threshold.ndim - 1))
     return np.floor(threshold * starts(neuron.copy_of).reshape(spread)).astype(np.int64)
 

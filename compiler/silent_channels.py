@@ -22,6 +22,7 @@ from spikec.compiler.copies import can_copy, with_copies
 from spikec.compiler.frontier import last_readers, population_nodes
 from spikec.compiler.ir import Graph, Node
 from spikec.compiler.mmse import transfer
+from spikec.compiler.ops.linear import multiplications
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.tail import read_out_node
 from spikec.compiler.thresholds import best_threshold, samples_of
@@ -52,6 +53,12 @@ class Reused:
         """For the program file: the channel whose value each channel carries, by population."""
         told = {name: copy_of.tolist() for name, copy_of in self.copies.items()}
         return {"copies": json.dumps(told)} if told else {}
+
+
+def copies_told(provenance: Mapping[str, str]) -> dict[str, Int64]:
+    """The copies of a program, as its provenance tells them; see ``Reused``."""
+    told = json.loads(provenance.get("copies", "{}"))
+    return {name: np.array(copy_of, np.int64) for name, copy_of in told.items()}
 
 
 def reuse_silent(
@@ -119,13 +126,8 @@ def _silent(graph: Graph, calibration: Calibration) -> dict[str, Array]:
 def _cost(graph: Graph, node: Node) -> int:
     """Multiplications of measuring a layer on an image: all that lies behind it, per channel."""
     nodes = list(graph)
-    behind = nodes[[each.name for each in nodes].index(node.name) + 1 :]
-    once = sum(
-        int(np.prod(each.known_shape()[1:])) * int(np.size(each.params[1]))
-        for each in behind
-        if each.op in ("Conv", "ConvTranspose", "Gemm", "MatMul")
-    )
-    return node.known_shape()[0] * max(1, once)
+    behind = nodes[nodes.index(node) + 1 :]
+    return node.known_shape()[0] * max(1, multiplications(behind))
 
 
 class _Costs:

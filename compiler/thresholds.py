@@ -106,10 +106,9 @@ def _caps(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> F
             )
 
 
-def _levels(neuron: Neuron, options: CompileOptions) -> int | Int64:
+def _levels(neuron: Neuron, options: CompileOptions) -> Int64:
     """φT; of a channel that several carry, as often."""
-    levels = neuron.phi * options.timesteps
-    return levels if neuron.copy_of is None else levels * carriers(neuron.copy_of)
+    return neuron.phi * options.timesteps * carriers(neuron.copy_of)
 
 
 def _likely(

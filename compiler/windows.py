@@ -7,8 +7,9 @@ of T currents and T payloads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -71,24 +72,21 @@ def summed_current(
         sums: Σ_t n[t] of each source by name, (1, images, *shape).
         timesteps: T.
     """
+    currents = partial(simulate.currents, sink, connections)
+    read = {connection.source: sums[connection.source] for connection in connections}
     try:
-        return simulate.currents(sink, connections, sums)
+        return currents(read)
     except BoundError:  # the current of one step fits 32 bits, the sum perhaps not
-        return _step_by_step(simulate, sink, connections, sums, timesteps)
+        return _step_by_step(currents, read, timesteps)
 
 
 def _step_by_step(
-    simulate: Simulate,
-    sink: Population,
-    connections: Sequence[Connection],
-    sums: Mapping[str, Array],
-    timesteps: int,
+    currents: Callable[[dict[str, Array]], Array], left: dict[str, Array], timesteps: int
 ) -> Int32:
     """The same in parts that are no larger than the payloads of a step."""
-    left = {connection.source: sums[connection.source] for connection in connections}
     total: Array = np.zeros(1, np.int64)
     for remaining in range(timesteps, 0, -1):
         sent = {name: values // remaining for name, values in left.items()}
         left = {name: values - sent[name] for name, values in left.items()}
-        total = total + simulate.currents(sink, connections, sent)
+        total = total + currents(sent)
     return total.clip(-_LARGEST, _LARGEST).astype(np.int32)

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import numpy as np
-
 from spikec.compiler.copies import with_copies
 from spikec.compiler.errors import CompileError, InputError, ModelFileError, OptionError, Where
 from spikec.compiler.frontend.load import Loaded, load_graph
@@ -22,6 +20,7 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.pipeline import convert
 from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program
+from spikec.compiler.silent_channels import copies_told
 from spikec.compiler.simulation import Simulate
 from spikec.runtime.counts import kind_of
 from spikec.runtime.encode import class_scores, model_inputs, quantise
@@ -197,9 +196,8 @@ def _options(program: Program) -> CompileOptions:
 
 def _with_copies(program: Program, graph: Graph) -> Graph:
     """The graph with the copies in silent channels that the program has."""
-    told = json.loads(program.provenance.get("copies", "{}"))
-    copies = {name: np.array(copy_of, np.int64) for name, copy_of in told.items() if name in graph}
-    return with_copies(graph, copies)
+    copies = copies_told(program.provenance)
+    return with_copies(graph, {name: each for name, each in copies.items() if name in graph})
 
 
 def _matched(program: Program, graph: Graph) -> Graph:

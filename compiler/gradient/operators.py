@@ -29,9 +29,6 @@ Gemm, outputs first."""
 
 Operation = Callable[[Operands], "Tensor"]
 
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-"""Operators whose slot 1 holds weights, and slot 2, if given, a bias per output channel."""
-
 _RESHAPES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 _JOINS = ("Add", "Sub", "Sum")
 

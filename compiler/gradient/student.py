@@ -10,11 +10,12 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.fixed_point import largest
-from spikec.compiler.gradient.operators import WEIGHTED, Operation, operation
+from spikec.compiler.gradient.operators import Operation, operation
 from spikec.compiler.gradient.parameters import Parameters, constants_of
 from spikec.compiler.gradient.rounding import GridRounding, encoded
 from spikec.compiler.gradient.weight_grids import counter_readers, weight_grids
 from spikec.compiler.ir import INPUT, Graph, Node
+from spikec.compiler.ops.linear import WEIGHTED
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.tail import read_out_node
 

@@ -52,7 +52,7 @@ class Firing:
         import torch
 
         delay: Float64 = np.zeros(1) if neuron.delay is None else neuron.delay
-        start = np.full(1, 0.5) if neuron.copy_of is None else starts(neuron.copy_of)
+        start = starts(neuron.copy_of)
         spread = [
             torch.from_numpy(each.astype(np.float32)).reshape(-1, *[1] * (axes - 1))
             for each in (delay, start)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+
 import numpy as np
 
 from spikec.compiler.arrays import Int8
@@ -11,6 +14,18 @@ from spikec.compiler.ir import Node
 from spikec.compiler.ops.base import Branch, Op, Role, Synapses
 from spikec.compiler.ops.windows import WINDOW_ATTRIBUTES, ints, window
 from spikec.compiler.populations import Shape
+
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+"""Operators whose slot 1 holds weights, and slot 2, if given, a bias per output channel."""
+
+
+def multiplications(nodes: Iterable[Node]) -> int:
+    """Of one image forwards through some nodes, about."""
+    return sum(
+        math.prod(node.known_shape()[1:]) * int(np.size(node.params[1]))
+        for node in nodes
+        if node.op in WEIGHTED
+    )
 
 
 def groups(node: Node) -> int:

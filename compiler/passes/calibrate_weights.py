@@ -13,19 +13,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from spikec.compiler.arrays import Float64
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.gradient.batches import Variation
 from spikec.compiler.gradient.distillation import Lesson, distilled
 from spikec.compiler.gradient.library import need_torch
-from spikec.compiler.gradient.operators import WEIGHTED
 from spikec.compiler.gradient.student import Student
 from spikec.compiler.integers import with_integers
 from spikec.compiler.invariants import integers_set, neurons_placed, thresholds_set
 from spikec.compiler.ir import Graph, Node
 from spikec.compiler.lower import currents_proved
+from spikec.compiler.ops.linear import multiplications
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import Pass
 from spikec.compiler.populations import AdaFire, Readout, Shape
@@ -100,7 +98,7 @@ def _lesson(graph: Graph, options: CompileOptions) -> Lesson:
     floats = sum(math.prod(node.known_shape()) for node in graph)
     fitting = options.memory_bytes // (4 * _COPIES * runs * floats)
     part = max(1, min(_PART, fitting))
-    steps = _MULTIPLICATIONS // max(1, _BATCH * _multiplications(graph) * runs)
+    steps = _MULTIPLICATIONS // max(1, _BATCH * multiplications(graph) * runs)
     images = _are_images(graph.input.known_shape())
     return Lesson(
         steps=max(_STEPS[0], min(_STEPS[1], steps)),
@@ -118,15 +116,6 @@ def _steps_fired(graph: Graph, options: CompileOptions) -> int:
     neurons = [node.neuron for node in graph if node.neuron is not None]
     early = any(neuron.kind == "adafire" and not neuron.windowed for neuron in neurons)
     return options.timesteps if early else 1
-
-
-def _multiplications(graph: Graph) -> int:
-    """Of one image forwards, about."""
-    return sum(
-        math.prod(node.known_shape()[1:]) * int(np.size(node.params[1]))
-        for node in graph
-        if node.op in WEIGHTED
-    )
 
 
 def _are_images(shape: Shape) -> bool:

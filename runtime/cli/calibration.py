@@ -118,9 +118,8 @@ _NAMES = {
 _LISTS = ("passes", "modes")
 _OPTIONS = (
     *("passes", "weight_calibration", "thresholds", "threshold_percentile", "threshold_per"),
-    *("threshold_images", "calibrate_potentials", "exit_loss", "exit_rule"),
-    "reuse_silent",
-    "exit_proven",
+    *("threshold_images", "calibrate_potentials", "reuse_silent"),
+    *("exit_loss", "exit_rule", "exit_proven"),
     *("search_phi", "phi_min", "modes", "one_mode", "latency", "compress", "compression_ratio"),
     *("energy_ratio", "energy_budget", "accuracy_loss", "profile"),
 )

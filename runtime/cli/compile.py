@@ -18,6 +18,7 @@ from spikec.compiler.pipelines import DEFAULT_PIPELINE
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
+from spikec.compiler.silent_channels import copies_told
 from spikec.runtime.cli.calibration import (
     CalibratePotentials,
     ExitLoss,
@@ -235,15 +236,9 @@ def _warnings(program: Program) -> list[str]:
     return [str(warning) for warning in found]
 
 
-def _copies(program: Program) -> dict[str, list[int]]:
-    """By population, the channel whose value each channel carries, where it is not its own."""
-    found: dict[str, list[int]] = json.loads(program.provenance.get("copies", "{}"))
-    return found
-
-
 def _copy_rows(program: Program) -> list[tuple[str, str]]:
-    found = _copies(program).values()
-    reused = sum(value != at for copy_of in found for at, value in enumerate(copy_of))
+    found = copies_told(program.provenance).values()
+    reused = sum(int((copy_of != np.arange(len(copy_of))).sum()) for copy_of in found)
     layers = f"{len(found)} populations" if len(found) > 1 else "one population"
     return [("silent channels reused", f"{reused} in {layers}")] if reused else []
 
@@ -264,7 +259,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
                 "digest": program.digest,
                 "search": json.loads(program.provenance.get("search", "[]")),
                 "warnings": _warnings(program),
-                "copies": _copies(program),
+                "copies": json.loads(program.provenance.get("copies", "{}")),
                 "bytes": size,
                 "seconds": round(seconds, 3),
                 "timesteps": program.timesteps,

@@ -118,3 +118,11 @@ class Sketch:
     def graph(self, output: str | None = None) -> Graph:
         """The graph, with the named node's output or the last one's."""
         return Graph.build(self._nodes, self._operands, output or self._last, OPSET)
+
+
+def silenced(graph: Graph, name: str, channels: Sequence[int]) -> Graph:
+    """The graph in which some output channels of a layer are −1 everywhere."""
+    weights, bias = (graph[name].params[slot].copy() for slot in (1, 2))
+    weights[channels], bias[channels] = 0, -1
+    quiet = graph[name].updated(params={1: weights, 2: bias})
+    return graph.mapped(lambda node: quiet if node.name == name else node)

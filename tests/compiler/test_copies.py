@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from graphs import Sketch
+from graphs import Sketch, silenced
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spikec.backends.reference import ReferenceBackend
 from spikec.compiler.ann import Ann
 from spikec.compiler.copies import can_copy, carriers, starts, together, with_copies
-from spikec.compiler.ir import Graph, Node
+from spikec.compiler.ir import Graph
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.place_neurons import place_neurons
 from spikec.compiler.populations import AdaFire, Fire
@@ -23,20 +23,6 @@ INPUTS = np.random.default_rng(1).normal(0, 1, (6, 3, 6, 6)).astype(np.float32)
 COPIES = np.array([0, 1, 0, 3, 1, 0])
 """Channels 2 and 5 carry copies of channel 0, and channel 4 one of channel 1."""
 FREE = [2, 4, 5]
-
-
-def without(graph: Graph, node: str, channels: list[int]) -> Graph:
-    """The graph in which some channels of a node never fire."""
-    source = graph.sources(node)[0]
-
-    def silenced(each: Node) -> Node:
-        if each.name != source:
-            return each
-        weights, bias = (each.params[slot].copy() for slot in (1, 2))
-        weights[channels], bias[channels] = 0, -1
-        return each.updated(params={1: weights, 2: bias})
-
-    return graph.mapped(silenced)
 
 
 def read_by(name: str) -> Sketch:
@@ -68,7 +54,7 @@ def outputs(graph: Graph) -> np.ndarray:
 
 @pytest.mark.parametrize("name", [*READERS, "a mean"])
 def test_copies_in_silent_channels_leave_the_network_as_it_is(name: str) -> None:
-    graph = without(place_neurons(OPTIONS).apply(read_by(name).graph()), "r", FREE)
+    graph = silenced(place_neurons(OPTIONS).apply(read_by(name).graph()), "stem", FREE)
     copied = with_copies(graph, {"r": COPIES})
     assert np.abs(outputs(copied) - outputs(graph)).max() < 1e-5 * np.abs(outputs(graph)).max()
     (values,) = Ann().activations(copied, ["r"], [INPUTS])
@@ -82,7 +68,7 @@ def test_copies_in_silent_channels_leave_the_network_as_it_is(name: str) -> None
 def test_copies_of_a_dense_layer_leave_the_network_as_it_is() -> None:
     sketch = Sketch(3, 6, 6).add("flat", "Flatten", shape=(108,)).gemm("stem", 6).add("r", "Relu")
     graph = place_neurons(OPTIONS).apply(sketch.gemm("deep", 4).add("q", "Relu").graph())
-    graph = without(graph, "r", FREE)
+    graph = silenced(graph, "stem", FREE)
     assert can_copy(graph, graph["r"])
     expected = outputs(graph)
     found = outputs(with_copies(graph, {"r": COPIES}))

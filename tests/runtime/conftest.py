@@ -166,3 +166,11 @@ def plain_loops() -> PlainLoops:
 @pytest.fixture
 def images() -> Array:
     return np.random.default_rng(5).uniform(-1, 1, (23, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def images_file(tmp_path: Path, images: Array) -> Path:
+    file = tmp_path / "images.npz"
+    labels = np.random.default_rng(3).integers(0, 2, len(images))
+    np.savez(file, x=images, y=labels)
+    return file

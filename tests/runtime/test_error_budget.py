@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from graphs import Sketch
+from graphs import Sketch, silenced
 from onnx_models import small_cnn
 from typer.testing import CliRunner, Result
 
@@ -17,7 +17,6 @@ from spikec.backends.reference import ReferenceBackend
 from spikec.compiler.ann import run_model
 from spikec.compiler.errors import CompileError, InputError, ModelFileError, OptionError
 from spikec.compiler.frontend.from_graph import from_graph
-from spikec.compiler.ir import Node
 from spikec.compiler.populations import AdaFire, Coding
 from spikec.compiler.program import Program
 from spikec.runtime import error_walk
@@ -171,15 +170,7 @@ def test_a_windowed_program_has_no_unevenness() -> None:
 def test_copies_in_silent_channels_are_compared_with_what_they_copy() -> None:
     sketch = Sketch(2, 8, 8).conv("stem", 4).add("r", "Relu").conv("a", 4).add("ra", "Relu")
     graph = sketch.add("flat", "Flatten", shape=(256,)).gemm("scores", 3).graph()
-
-    def silenced(node: Node) -> Node:
-        if node.name != "stem":
-            return node
-        weights, bias = (node.params[slot].copy() for slot in (1, 2))
-        weights[1], bias[1] = 0, -1
-        return node.updated(params={1: weights, 2: bias})
-
-    model = from_graph(graph.mapped(silenced), ["scores"])
+    model = from_graph(silenced(graph, "stem", [1]), ["scores"])
     usual = {"timesteps": 8, "phi": 1, "windowed": True, "simplify": False}
     plain, reused = (compile_model(model, IMAGES, reuse_silent=r, **usual) for r in (False, True))
     assert "copies" in reused.provenance
