@@ -27,6 +27,9 @@ _RANGES = {
 """Smallest and largest value of each numeric option. Payloads and weights are one byte on the
 chips that the integer contract has in mind; a run of more than 4096 steps is no inference."""
 
+MOST_EXTRA = 16
+"""Most that ``extra_neurons`` may be: 17 times the neurons; more steps or payload come cheaper."""
+
 WEIGHT_CALIBRATIONS = ("fit", "none", "gradient")
 THRESHOLD_METHODS = ("mmse", "percentile", "maximum", "balancing")
 DEFAULT_PERCENTILE = 99.9
@@ -68,6 +71,8 @@ class CompileOptions:
             the program to the size and position of the calibration images.
         reuse_silent: Whether channels that no calibration image activates carry copies of those
             whose rounding costs the output most.
+        extra_neurons: How many neurons may be added, as a part of those that the network's
+            populations have: they carry copies too, of channels of any layer.
         exit_loss: Points of accuracy that images may lose by leaving before step T, above 0 and
             up to 100; None: no image leaves early.
         exit_proven: Whether the loss has to be proven: its upper 95 % bound stays within
@@ -97,6 +102,7 @@ class CompileOptions:
     threshold_images: int = 0
     potential_calibration: bool = False
     reuse_silent: bool = False
+    extra_neurons: float = 0.0
     exit_loss: float | None = None
     exit_proven: bool = False
     exit_rule: str = "margin"
@@ -122,14 +128,24 @@ class CompileOptions:
         _one_of("weight_calibration", self.weight_calibration, WEIGHT_CALIBRATIONS)
         _check_thresholds(self)
         self._check_exits()
-        if self.reuse_silent and self.threshold_per == "layer":
-            raise OptionError(
-                "reuse_silent is given, and with one threshold per layer copies cannot differ",
-                hint="leave one of the two out",
-            )
+        self._check_copies()
         if self.windowed and self.fire is Fire.RETRACT:
             raise OptionError(
                 "windowed and retract contradict each other: a window fires once, at its end",
+                hint="leave one of the two out",
+            )
+
+    def _check_copies(self) -> None:
+        if not 0 <= self.extra_neurons <= MOST_EXTRA:
+            raise OptionError(
+                f"extra_neurons is {self.extra_neurons!r}",
+                hint=f"give a part of the network's neurons from 0 to {MOST_EXTRA}; 0.25 is a "
+                "quarter more",
+            )
+        given = "reuse_silent" if self.reuse_silent else "extra_neurons"
+        if (self.reuse_silent or self.extra_neurons) and self.threshold_per == "layer":
+            raise OptionError(
+                f"{given} is given, and with one threshold per layer copies cannot differ",
                 hint="leave one of the two out",
             )
 

@@ -11,6 +11,7 @@ from spikec.compiler.ann import Ann
 from spikec.compiler.arrays import Array, Float32, Int64
 from spikec.compiler.calibrating import Means, Progress, calibration_passes
 from spikec.compiler.calibration import Calibration, selected_images
+from spikec.compiler.copy_assignment import Copied, copy_channels
 from spikec.compiler.exit_calibration import ExitCalibration
 from spikec.compiler.frontend.load import Loaded
 from spikec.compiler.ir import Graph
@@ -25,7 +26,6 @@ from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.report import Compiled, calibration_warnings, provenance
 from spikec.compiler.search.prices import NO_PRICES, Prices
 from spikec.compiler.searching import searching, split
-from spikec.compiler.silent_channels import Reused, reuse_silent
 from spikec.compiler.simulation import Simulate
 from spikec.compiler.walk import images_within_memory
 
@@ -59,11 +59,11 @@ def compile_graph(
     graph, first = run_passes(
         loaded.graph, conversion(options), outputs, lambda stage: progress(stage, 0, 1)
     )
-    reused = Reused(graph, {})
-    if options.reuse_silent:
-        told = partial(progress, "reuse-silent")
-        reused = reuse_silent(graph, Calibration(images, ann), options, told)
-        graph = reused.graph
+    copied = Copied(graph, {}, 0)
+    if options.reuse_silent or options.extra_neurons:
+        told = partial(progress, "copy-channels")
+        copied = copy_channels(graph, Calibration(images, ann), options, told)
+        graph = copied.graph
     carried = images_within_memory(graph, options)
     chosen = Calibration(images, ann, stream, graph).carried(carried)
     searches = searching(graph, chosen, held_out, simulate, options=options, prices=prices)
@@ -71,7 +71,7 @@ def compile_graph(
     steps = calibration_passes(pass_names(options), means)
     graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
     warnings = (*loaded.warnings, *calibration_warnings(chosen, options))
-    found = {**searches.provenance(), **reused.provenance()}
+    found = {**searches.provenance(), **copied.provenance()}
     origin = {**provenance(loaded, chosen, options, warnings), **found}
     program = lower(graph, options, preprocessing, origin)
     compiled = Compiled(program, first + second, warnings, tuple(searches.found))

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from spikec.compiler.copies import with_copies
+from spikec.compiler.copied_channels import with_copies
+from spikec.compiler.copy_assignment import copies_told
 from spikec.compiler.errors import CompileError, InputError, ModelFileError, OptionError, Where
 from spikec.compiler.frontend.load import Loaded, load_graph
 from spikec.compiler.frontend.model_file import ModelLike
@@ -20,7 +21,6 @@ from spikec.compiler.options import CompileOptions
 from spikec.compiler.pipeline import convert
 from spikec.compiler.populations import Coding
 from spikec.compiler.program import Program
-from spikec.compiler.silent_channels import copies_told
 from spikec.compiler.simulation import Simulate
 from spikec.runtime.counts import kind_of
 from spikec.runtime.encode import class_scores, model_inputs, quantise

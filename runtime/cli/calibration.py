@@ -76,6 +76,14 @@ ReuseSilent = Annotated[
         help="Channels that never fire carry copies of those whose rounding costs most.",
     ),
 ]
+ExtraNeurons = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PART",
+        rich_help_panel=_PANEL,
+        help="Add neurons that carry such copies in any layer: 0.25 adds a quarter.",
+    ),
+]
 ExitLoss = Annotated[
     float | None,
     typer.Option(
@@ -118,7 +126,7 @@ _NAMES = {
 _LISTS = ("passes", "modes")
 _OPTIONS = (
     *("passes", "weight_calibration", "thresholds", "threshold_percentile", "threshold_per"),
-    *("threshold_images", "calibrate_potentials", "reuse_silent"),
+    *("threshold_images", "calibrate_potentials", "reuse_silent", "extra_neurons"),
     *("exit_loss", "exit_rule", "exit_proven"),
     *("search_phi", "phi_min", "modes", "one_mode", "latency", "compress", "compression_ratio"),
     *("energy_ratio", "energy_budget", "accuracy_loss", "profile"),

@@ -13,17 +13,18 @@ import numpy as np
 import typer
 
 from spikec.compiler.arrays import Array, Int64
+from spikec.compiler.copy_assignment import copies_told
 from spikec.compiler.errors import CalibrationError, CompileWarning, InputError
 from spikec.compiler.pipelines import DEFAULT_PIPELINE
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
-from spikec.compiler.silent_channels import copies_told
 from spikec.runtime.cli.calibration import (
     CalibratePotentials,
     ExitLoss,
     ExitProven,
     ExitRuleName,
+    ExtraNeurons,
     Labels,
     Memory,
     Passes,
@@ -101,6 +102,7 @@ def compile_command(
     memory: Memory = None,
     calibrate_potentials: CalibratePotentials = None,
     reuse_silent: ReuseSilent = None,
+    extra_neurons: ExtraNeurons = None,
     exit_loss: ExitLoss = None,
     exit_proven: ExitProven = None,
     exit_rule: ExitRuleName = None,
@@ -238,9 +240,15 @@ def _warnings(program: Program) -> list[str]:
 
 def _copy_rows(program: Program) -> list[tuple[str, str]]:
     found = copies_told(program.provenance).values()
-    reused = sum(int((copy_of != np.arange(len(copy_of))).sum()) for copy_of in found)
+    count = sum(int((copy_of != np.arange(len(copy_of))).sum()) for copy_of in found)
     layers = f"{len(found)} populations" if len(found) > 1 else "one population"
-    return [("silent channels reused", f"{reused} in {layers}")] if reused else []
+    added = _added_neurons(program)
+    more = f", {added:,} neurons more" if added else ""
+    return [("copies of channels", f"{count} in {layers}{more}")] if count else []
+
+
+def _added_neurons(program: Program) -> int:
+    return int(program.provenance.get("added_neurons", "0"))
 
 
 def _payloads(program: Program) -> str:
@@ -260,6 +268,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
                 "search": json.loads(program.provenance.get("search", "[]")),
                 "warnings": _warnings(program),
                 "copies": json.loads(program.provenance.get("copies", "{}")),
+                "added_neurons": _added_neurons(program),
                 "bytes": size,
                 "seconds": round(seconds, 3),
                 "timesteps": program.timesteps,

@@ -35,7 +35,7 @@ def test_compile_passes_its_options_on(
     options += ["--scale", "1/2", "--mean", "0.5"]
     options += ["--thresholds", "percentile", "--threshold-percentile", "99"]
     options += ["--threshold-per", "layer", "--threshold-images", "90", "--calibrate-potentials"]
-    options += ["--memory", "0.5", "--reuse-silent"]
+    options += ["--memory", "0.5", "--reuse-silent", "--extra-neurons", "0.25"]
     result = spikec(
         "compile", "net.onnx", "--calibration", f"{images_file}:x", "-o", output, *options, "--json"
     )
@@ -46,17 +46,17 @@ def test_compile_passes_its_options_on(
     assert seen["preprocessing"] == Preprocessing(scale=0.5, mean=(0.5,))
     expected = {"timesteps": 16, "phi": 1, "windowed": True, "seed": 7, "calibration_images": 12}
     expected |= {"threshold_images": 90, "potential_calibration": True, "memory_bytes": 2**29}
-    expected |= {"reuse_silent": True}
+    expected |= {"reuse_silent": True, "extra_neurons": 0.25}
     assert (seen["threshold_method"], seen["threshold_percentile"]) == ("percentile", 99.0)
     assert seen["threshold_per"] == "layer"
     assert expected.items() <= seen.items()
 
 
-def test_compile_says_how_many_silent_channels_carry_copies(
+def test_compile_says_how_many_channels_carry_copies(
     monkeypatch: pytest.MonkeyPatch, program: Program, images_file: Path, tmp_path: Path
 ) -> None:
     copies = {"hidden": [0, 0, 2, 0], "deep": [0, 0]}
-    found = replace(program, provenance={"copies": json.dumps(copies)})
+    found = replace(program, provenance={"copies": json.dumps(copies), "added_neurons": "1024"})
     monkeypatch.setattr(compiling, "compile_model", lambda *_, **__: found)
     given = (
         "compile",
@@ -66,8 +66,9 @@ def test_compile_says_how_many_silent_channels_carry_copies(
         "-o",
         tmp_path / "net.spikec",
     )
-    assert "3 in 2 populations" in spikec(*given).stdout
+    assert "3 in 2 populations, 1,024 neurons more" in spikec(*given).stdout
     assert json.loads(spikec(*given, "--json").stdout)["copies"] == copies
+    assert json.loads(spikec(*given, "--json").stdout)["added_neurons"] == 1024
 
 
 def test_of_a_folder_as_many_images_are_drawn_as_thresholds_need(
@@ -101,7 +102,8 @@ def test_of_a_folder_as_many_images_are_drawn_as_thresholds_need(
         *("--images 0", "--scale x", "--scale 1/0", "--std 0", "--layout whc", "--crop 4"),
         *("--thresholds median", "--threshold-per row", "--threshold-percentile 99"),
         *("--thresholds balancing --threshold-images 9", "--threshold-images -1"),
-        "--reuse-silent --threshold-per layer",
+        *("--reuse-silent --threshold-per layer", "--extra-neurons 1 --threshold-per layer"),
+        *("--extra-neurons -1", "--extra-neurons 17", "--extra-neurons nan"),
         *("--memory 0", "--memory -1", "--memory nan", "--memory inf"),
         *("--crop 0x4 --layout hwc", "--resize 1x2x3 --layout hwc", "--input-shape 3,a"),
     ],

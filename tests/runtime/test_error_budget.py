@@ -167,12 +167,13 @@ def test_a_windowed_program_has_no_unevenness() -> None:
         assert layer.over == layer.under == 0.0
 
 
-def test_copies_in_silent_channels_are_compared_with_what_they_copy() -> None:
+@pytest.mark.parametrize("choice", [{"reuse_silent": True}, {"extra_neurons": 0.5}])
+def test_copies_are_compared_with_what_they_copy(choice: dict[str, object]) -> None:
     sketch = Sketch(2, 8, 8).conv("stem", 4).add("r", "Relu").conv("a", 4).add("ra", "Relu")
     graph = sketch.add("flat", "Flatten", shape=(256,)).gemm("scores", 3).graph()
     model = from_graph(silenced(graph, "stem", [1]), ["scores"])
     usual = {"timesteps": 8, "phi": 1, "windowed": True, "simplify": False}
-    plain, reused = (compile_model(model, IMAGES, reuse_silent=r, **usual) for r in (False, True))
+    plain, reused = (compile_model(model, IMAGES, **chosen, **usual) for chosen in ({}, choice))
     assert "copies" in reused.provenance
     before, after = (error_budget(each, model, UNSEEN).layers[1] for each in (plain, reused))
     assert after.own_effect.output_error < before.own_effect.output_error

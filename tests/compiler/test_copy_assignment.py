@@ -1,4 +1,4 @@
-"""Channels that never fire carry copies of those whose rounding costs most."""
+"""Copies are made of the channels whose rounding costs most."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from graphs import Sketch, silenced
 
 from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator import SimulatorBackend
-from spikec.compiler import silent_channels
+from spikec.compiler import copy_assignment
 from spikec.compiler.ann import Ann
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.copies import starts
+from spikec.compiler.copy_assignment import assigned, copy_channels, widened
 from spikec.compiler.frontend.from_graph import from_graph
 from spikec.compiler.frontend.load import load_graph
 from spikec.compiler.ir import Graph, Node
@@ -24,7 +25,6 @@ from spikec.compiler.passes.place_neurons import place_neurons
 from spikec.compiler.pipeline import compile_graph
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.program import Program
-from spikec.compiler.silent_channels import assigned, reuse_silent
 
 SILENT = [1, 4, 6]
 
@@ -91,11 +91,84 @@ def test_a_copy_that_saves_next_to_nothing_is_not_made() -> None:
     assert slots[22] == 22
 
 
+def test_added_neurons_go_where_they_save_most_per_neuron() -> None:
+    """The layers' costs 8 and 6 would be 2 and 1.5 with a copy; that of b takes a third of it."""
+    copies = {"a": np.arange(3), "b": np.arange(2)}
+    costs = {"a": np.array([8.0, 0.0, 0.5]), "b": np.array([0.0, 6.0])}
+    sizes = {"a": 12, "b": 4}
+    add = {extra: widened(copies, costs, sizes, extra) for extra in (3, 4, 8, 15, 16, 20, 28)}
+    assert {n: each.tolist() for n, each in add[3].items()} == {"a": [0, 1, 2], "b": [0, 1]}
+    assert add[4]["b"].tolist() == [0, 1, 1]
+    # The second copy of b saves 6/4 − 6/9 = 0.83 by 4 neurons, the first of a 6 by 12.
+    assert (add[8]["a"].tolist(), add[8]["b"].tolist()) == ([0, 1, 2], [0, 1, 1, 1])
+    assert add[15]["b"].tolist() == [0, 1, 1, 1, 1]
+    assert (add[16]["a"].tolist(), add[16]["b"].tolist()) == ([0, 1, 2, 0], [0, 1, 1])
+    assert add[20]["b"].tolist() == [0, 1, 1, 1]
+    # A third carrier in a saves 8/4 − 8/9 = 1.11 by 12, a fourth of b 6/9 − 6/16 = 0.29 by 4.
+    assert add[28]["a"].tolist() == [0, 1, 2, 0]
+    assert add[28]["b"].tolist() == [0, 1, 1, 1, 1, 1]
+
+
+def test_what_silent_channels_carry_already_counts_when_neurons_are_added() -> None:
+    """Three carry channel 0: one more saves 9/9 − 9/16 = 0.44; one more of channel 1 saves 0.75."""
+    copies = {"a": np.array([0, 1, 0, 0])}
+    found = widened(copies, {"a": np.array([9.0, 1.0, 0.0, 0.0])}, {"a": 5}, 10)
+    assert found["a"].tolist() == [0, 1, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("choices", [{}, {"fire": "retract", "windowed": False}])
+def test_with_more_neurons_the_output_is_closer_on_unseen_images(
+    model: onnx.ModelProto, choices: dict[str, object]
+) -> None:
+    programs = [compiled(model, extra_neurons=extra, **choices) for extra in (0, 0.3, 1.0)]
+    errors = [error(program) for program in programs]
+    assert errors[0] > 1.3 * errors[1] > 1.5 * errors[2]
+    before = neurons(programs[0])
+    for extra, program in zip((0.3, 1.0), programs[1:], strict=True):
+        added = neurons(program) - before
+        assert 0.9 * extra * before < added <= extra * before
+        assert program.provenance["added_neurons"] == str(added)
+
+
+def neurons(program: Program) -> int:
+    """Of all populations that fire."""
+    return sum(int(np.prod(p.shape)) for p in program.populations if isinstance(p, AdaFire))
+
+
+def test_programs_with_more_neurons_give_the_integers_of_the_reference(
+    model: onnx.ModelProto,
+) -> None:
+    inputs = np.random.default_rng(2).integers(-127, 128, (3, 3, 8, 8))
+    for choices in ({}, {"windowed": False, "fire": "retract"}, {"reuse_silent": True}):
+        program = compiled(model, extra_neurons=0.5, **choices)
+        assert program.digest == compiled(model, extra_neurons=0.5, **choices).digest
+        backends = (SimulatorBackend(), ReferenceBackend())
+        one, other = (backend.run(program, inputs).readout for backend in backends)
+        assert np.array_equal(one, other)
+
+
+def test_layers_that_are_too_much_to_measure_get_no_more_neurons(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = CompileOptions(timesteps=8, phi=1, windowed=True, extra_neurons=1.0)
+    graph = place_neurons(options).apply(network())
+    monkeypatch.setattr(copy_assignment, "_MULTIPLICATIONS", 1)
+    copied = copy_channels(graph, Calibration(images(64), Ann()), options)
+    assert list(copied.copies) == ["r"]
+
+
+def test_a_network_whose_populations_cannot_be_copied_stays_as_it_is() -> None:
+    sketch = Sketch(3, 8, 8).conv("stem", 6).add("r", "Relu")
+    sketch.add("p", "MaxPool", shape=(6, 4, 4), kernel_shape=(2, 2), strides=(2, 2))
+    model = from_graph(sketch.add("flat", "Flatten", shape=(96,)).gemm("s", 4).graph(), ["s"])
+    assert compiled(model, extra_neurons=1.0).digest == compiled(model).digest
+
+
 def test_silent_channels_carry_the_channel_that_is_read_loudest() -> None:
-    options = CompileOptions(timesteps=8, phi=1, windowed=True)
+    options = CompileOptions(timesteps=8, phi=1, windowed=True, reuse_silent=True)
     graph = place_neurons(options).apply(network())
     told: list[tuple[int, int]] = []
-    reused = reuse_silent(
+    reused = copy_channels(
         graph, Calibration(images(64), Ann()), options, lambda *done: told.append(done)
     )
     copy_of = reused.copies["r"]
@@ -169,21 +242,21 @@ def test_a_stream_of_images_that_can_be_read_once_is_left_to_the_thresholds(
     assert "copies" in program.provenance
 
 
-def test_of_a_network_too_large_for_the_bound_the_first_layer_is_measured_on_fewer_images(
+def test_a_network_too_large_for_the_bound_is_measured_on_fewer_images(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options = CompileOptions(timesteps=8, phi=1, windowed=True)
+    options = CompileOptions(timesteps=8, phi=1, windowed=True, reuse_silent=True)
     graph = place_neurons(options).apply(network())
     measured: list[int] = []
 
-    class Counting(silent_channels._Costs):
+    class Counting(copy_assignment.RoundingCosts):
         def __init__(self, graph: Graph, node: Node, calibration: Calibration, *rest: Any) -> None:
             measured.append(len(calibration.images))
             super().__init__(graph, node, calibration, *rest)
 
-    monkeypatch.setattr(silent_channels, "_Costs", Counting)
+    monkeypatch.setattr(copy_assignment, "RoundingCosts", Counting)
     for bound, images_used in ((1, 4), (2**60, 32)):
-        monkeypatch.setattr(silent_channels, "_MULTIPLICATIONS", bound)
-        reused = reuse_silent(graph, Calibration(images(64), Ann()), options)
+        monkeypatch.setattr(copy_assignment, "_MULTIPLICATIONS", bound)
+        reused = copy_channels(graph, Calibration(images(64), Ann()), options)
         assert measured[-1] == images_used
         assert reused.copies["r"][SILENT[0]] == 5
