@@ -23,6 +23,7 @@ from spikec.compiler.calibration import Calibration
 from spikec.compiler.copied_channels import can_copy, with_copies
 from spikec.compiler.frontier import population_nodes
 from spikec.compiler.ir import Graph
+from spikec.compiler.network_macs import macs_told
 from spikec.compiler.ops.linear import multiplications
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.rounding_costs import RoundingCosts
@@ -45,18 +46,13 @@ class Copied:
         graph: With the copies.
         copies: By name of the node: the channel whose value each channel carries, (C,); those
             behind the channels that the network has are added.
-        added: Neurons that were added.
+        provenance: For the program file: ``copies``; how many neurons were added; and the ANN's
+            multiply-accumulates. Empty without copies.
     """
 
     graph: Graph
     copies: Mapping[str, Int64]
-    added: int
-
-    def provenance(self) -> dict[str, str]:
-        """For the program file: the channel whose value each channel carries, by population."""
-        told = {name: copy_of.tolist() for name, copy_of in self.copies.items()}
-        found = {"copies": json.dumps(told)} if told else {}
-        return found | ({"added_neurons": str(self.added)} if self.added else {})
+    provenance: Mapping[str, str]
 
 
 def copies_told(provenance: Mapping[str, str]) -> dict[str, Int64]:
@@ -92,7 +88,7 @@ def copy_channels(
         copies = widened(copies, costs, sizes, int(options.extra_neurons * _neurons(graph)))
     copies = {name: found for name, found in copies.items() if _is_copied(found)}
     copied = with_copies(graph, copies)
-    return Copied(copied, copies, _neurons(copied) - _neurons(graph))
+    return Copied(copied, copies, _provenance(graph, copied, copies) if copies else {})
 
 
 def assigned(costs: Float64, free: Int64) -> Int64:
@@ -142,6 +138,12 @@ def widened(
         added[name].append(channel)
         heapq.heappush(heap, entry(name, channel, carriers + 1))
     return {n: np.append(each, np.array(added[n], np.int64)) for n, each in copies.items()}
+
+
+def _provenance(graph: Graph, copied: Graph, copies: Mapping[str, Int64]) -> Mapping[str, str]:
+    told = {name: copy_of.tolist() for name, copy_of in copies.items()}
+    added = _neurons(copied) - _neurons(graph)
+    return {"copies": json.dumps(told), "added_neurons": str(added), **macs_told(graph)}
 
 
 def _is_copied(copy_of: Int64) -> bool:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from spikec.compiler.connections import Connection, Conv, ConvTranspose, Dense
 from spikec.compiler.fan_outs import fan_out
 from spikec.compiler.geometry import shapes_along
 from spikec.compiler.program import Program
+
+NETWORK_MACS = "network_macs"
+"""Of a program's provenance, where its channels are copied; see ``network_macs``."""
 
 
 def connection_macs(program: Program, connection: Connection) -> int:
@@ -22,3 +27,19 @@ def connection_macs(program: Program, connection: Connection) -> int:
         for factor, shape in zip(connection.factors, shapes, strict=False)
         if isinstance(factor, Dense | Conv | ConvTranspose)
     )
+
+
+def network_macs(program: Program) -> dict[str, dict[str, int]]:
+    """Multiply-accumulates of the ANN per image, by population and the one that it reads.
+
+    Copies of channels multiply more than the ANN does, so a program that has any tells the ANN's.
+    """
+    told = json.loads(program.provenance.get(NETWORK_MACS, "{}"))
+    if told:
+        return {sink: dict(into) for sink, into in told.items()}
+    found: dict[str, dict[str, int]] = {}
+    for connection in program.connections:
+        into = found.setdefault(connection.sink, {})
+        number = connection_macs(program, connection)
+        into[connection.source] = into.get(connection.source, 0) + number
+    return found

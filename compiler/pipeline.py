@@ -59,7 +59,7 @@ def compile_graph(
     graph, first = run_passes(
         loaded.graph, conversion(options), outputs, lambda stage: progress(stage, 0, 1)
     )
-    copied = Copied(graph, {}, 0)
+    copied = Copied(graph, {}, {})
     if options.reuse_silent or options.extra_neurons:
         told = partial(progress, "copy-channels")
         copied = copy_channels(graph, Calibration(images, ann), options, told)
@@ -71,7 +71,7 @@ def compile_graph(
     steps = calibration_passes(pass_names(options), means)
     graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
     warnings = (*loaded.warnings, *calibration_warnings(chosen, options))
-    found = {**searches.provenance(), **copied.provenance()}
+    found = {**searches.provenance(), **copied.provenance}
     origin = {**provenance(loaded, chosen, options, warnings), **found}
     program = lower(graph, options, preprocessing, origin)
     compiled = Compiled(program, first + second, warnings, tuple(searches.found))

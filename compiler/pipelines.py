@@ -16,7 +16,7 @@ PRESETS: Mapping[str, Mapping[str, object]] = {
     "light": {},
     "advanced": {"weight_calibration": "gradient", "potential_calibration": True},
     "adaptive": {"search_phi": True, "compress": True, "accuracy_loss": 1.5},
-    "best": {"weight_calibration": "gradient"},
+    "best": {"weight_calibration": "gradient", "reuse_silent": True},
 }
 """Options by pipeline, where the user says nothing else.
 
@@ -27,7 +27,8 @@ advanced: light, then weights, with torch all at once, else layer by layer; then
 adaptive: φ per layer, then biases, spike compression, and biases again (paper 2, AAAI 2025), the
     cheapest that loses at most 1.5 points of agreement with the ANN on images held out.
 best: light, within a budget, if one is given, with all that adaptive searches; then weights, with
-    torch all at once, else layer by layer, kept if images that are held back gain by it.
+    torch all at once, else layer by layer, kept if images that are held back gain by it. Silent
+    channels carry copies, unless all channels of a layer share a threshold.
 """
 
 DEFAULT_PIPELINE = "light"
@@ -56,6 +57,8 @@ def chosen_options(pipeline: str, given: Mapping[str, object]) -> CompileOptions
         preset.pop("accuracy_loss", None)
         if pipeline == "best":
             preset |= {"search_phi": True, "compress": True}
+    if given.get("threshold_per") == "layer":
+        preset.pop("reuse_silent", None)
     values: dict[str, Any] = preset | dict(given)
     of_search = {_GIVEN_AS.get(f.name, f.name): f.name for f in fields(SearchOptions)}
     known = {f.name for f in fields(CompileOptions)}

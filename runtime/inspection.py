@@ -8,7 +8,7 @@ import math
 from spikec.compiler.arrays import Array
 from spikec.compiler.connections import Connection
 from spikec.compiler.exit_rule import ExitRule
-from spikec.compiler.macs import connection_macs
+from spikec.compiler.macs import connection_macs, network_macs
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Population, Readout
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
@@ -41,14 +41,14 @@ def program_dict(program: Program) -> dict[str, Json]:
         "provenance": dict(program.provenance),
         "populations": [_population(program, p) for p in program.populations],
         "connections": [_connection(program, c) for c in program.connections],
-        "macs": sum(connection_macs(program, c) for c in program.connections),
+        "macs": _network_macs(program),
     }
 
 
 def head_rows(program: Program) -> list[Row]:
     """(what, value) lines about the whole program."""
     neurons = sum(math.prod(p.shape) for p in program.populations)
-    macs = sum(connection_macs(program, c) for c in program.connections)
+    macs = _network_macs(program)
     rows: list[Row] = [
         ("digest", program.digest),
         ("time steps T", str(program.timesteps)),
@@ -164,6 +164,10 @@ def connection_rows(program: Program) -> list[Row]:
         )
         for connection in program.connections
     ]
+
+
+def _network_macs(program: Program) -> int:
+    return sum(sum(into.values()) for into in network_macs(program).values())
 
 
 def _population_row(program: Program, population: Population) -> Row:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from spikec.compiler.macs import connection_macs
+from spikec.compiler.macs import connection_macs, network_macs
 from spikec.compiler.populations import AdaFire, Fire, Input, MaxPool
 from spikec.compiler.program import Program
 from spikec.runtime.counts import LayerCounts
@@ -18,7 +18,7 @@ class Operation(StrEnum):
     ANN_MACS = "ann_macs"
     """Multiply-accumulates of the dense network, weights of zero included."""
     FIRST_LAYER_MACS = "first_layer_macs"
-    """The part of them that reads the input: dense, once per image."""
+    """Those of the program that read the input, copies included: dense, once per image."""
     FIRST_LAYER_MACS_EVERY_STEP = "first_layer_macs_every_step"
     """The same at every step that an image takes: T times, or fewer with an early exit."""
     ANALOG_EVENTS = "analog_events"
@@ -39,7 +39,7 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True)
 class Macs:
-    """Multiply-accumulates of one connection of the dense network.
+    """Multiply-accumulates of the dense network between two layers.
 
     Attributes:
         number: Per image.
@@ -56,7 +56,7 @@ class LayerOperations:
 
     Attributes:
         layer: Name of the population.
-        macs: Multiply-accumulates of the dense network, per connection into the layer.
+        macs: Multiply-accumulates of the dense network, per layer that this one reads.
         numbers: Every Operation per image.
     """
 
@@ -92,14 +92,14 @@ def layer_operations(
     program: Program, layers: Sequence[LayerCounts]
 ) -> tuple[LayerOperations, ...]:
     """Operations per image of every layer, from summed counts."""
-    return tuple(_of_layer(program, layer) for layer in layers)
+    dense = network_macs(program)
+    return tuple(_of_layer(program, layer, dense.get(layer.name, {})) for layer in layers)
 
 
-def _of_layer(program: Program, layer: LayerCounts) -> LayerOperations:
-    into = program.into(layer.name)
-    numbers = {c: connection_macs(program, c) for c in into}
-    macs = tuple(Macs(n, activation_bits(program, c.source)) for c, n in numbers.items())
-    first = sum(n for c, n in numbers.items() if c.source == program.input.name)
+def _of_layer(program: Program, layer: LayerCounts, dense: Mapping[str, int]) -> LayerOperations:
+    macs = tuple(Macs(number, activation_bits(program, n)) for n, number in dense.items())
+    of_input = (c for c in program.into(layer.name) if c.source == program.input.name)
+    first = sum(connection_macs(program, connection) for connection in of_input)
     active = 0 if layer.kind == "input" else int(layer.events.sum())
     per_image = {
         Operation.ANALOG_EVENTS: layer.analog.sum(),

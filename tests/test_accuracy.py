@@ -45,10 +45,12 @@ NEW += ("energy_unary", "energy_graded", "energy_ann", "energy_matched_ann")
 
 
 def test_a_setting_is_read_as_it_is_written() -> None:
-    setting = Setting.parse("T=4,weights=fit,windowed,modes=plain+windowed,accuracy_loss=1.5")
+    setting = Setting.parse(
+        "T=4,weights=fit,windowed,modes=plain+windowed,accuracy_loss=1.5,reuse_silent=no"
+    )
     assert dict(setting.options) == {
         **{"phi": 1, "timesteps": 4, "weight_calibration": "fit", "windowed": True},
-        **{"modes": ("plain", "windowed"), "accuracy_loss": 1.5},
+        **{"modes": ("plain", "windowed"), "accuracy_loss": 1.5, "reuse_silent": False},
     }
 
 

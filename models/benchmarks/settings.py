@@ -10,6 +10,7 @@ from spikec.compiler.options import CompileOptions
 _LIKE = "T=4,phi=8,fire=plain,weights=fit,windowed,accuracy_loss=1.5"
 _NAMES = {"T": "timesteps", "weights": "weight_calibration"}
 _LISTS = ("modes", "passes")
+_WORDS = {"yes": True, "no": False}
 _WIDTHS = ("weight_bits", "input_bits")
 """What a quantised ANN has in common with the program."""
 _MOST_SPIKES = 255
@@ -86,6 +87,8 @@ def _whole(value: object) -> int:
 def _value(name: str, text: str) -> object:
     if name in _LISTS:
         return tuple(text.split("+"))
+    if text in _WORDS:
+        return _WORDS[text]
     for kind in (int, float):
         try:
             return kind(text)

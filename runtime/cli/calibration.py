@@ -71,7 +71,7 @@ CalibratePotentials = Annotated[
 ReuseSilent = Annotated[
     bool | None,
     typer.Option(
-        "--reuse-silent",
+        "--reuse-silent/--no-reuse-silent",
         rich_help_panel=_PANEL,
         help="Channels that never fire carry copies of those whose rounding costs most.",
     ),

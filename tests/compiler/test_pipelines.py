@@ -45,6 +45,13 @@ def test_what_the_user_gives_counts_more_than_the_pipeline() -> None:
     assert chosen_options("adaptive", {"energy_ratio": 0.5}).search.accuracy_loss is None
 
 
+def test_in_best_silent_channels_carry_copies_where_thresholds_differ_by_channel() -> None:
+    assert chosen_options("best", {}).reuse_silent
+    assert not chosen_options("best", {"reuse_silent": False}).reuse_silent
+    assert not chosen_options("best", {"threshold_per": "layer"}).reuse_silent
+    assert not chosen_options("light", {}).reuse_silent
+
+
 def test_best_searches_where_there_is_a_budget() -> None:
     assert "assign-firing" not in names("best")
     searched = names("best", accuracy_loss=1.0)
