@@ -30,7 +30,7 @@ from tables import Cell, detail_table, grouped, loss_table, spread  # noqa: E402
 
 CELL = Cell(
     *("net", "T=8,phi=1", 0, 500, 0, 0.86, 0.9, 0.95, 41500.0, 2e6, 2e6, 7.0, 0.5, "digest"),
-    *(8.0, 1.0, 0.25, 0.75, 3.0, 1.5),
+    *(8.0, 1.0, 0.25, 0.75, 3.0, 1.5, 40960),
 )
 ANN = replace(CELL, setting="ANN 9 levels", accuracy=0.89, mean_timesteps=1.0, mean_phi=8.0)
 CELLS = (
@@ -41,7 +41,7 @@ CELLS = (
     replace(ANN, energy_matched_ann=1.25),
 )
 NEW = ("mean_timesteps", "mean_phi")
-NEW += ("energy_unary", "energy_graded", "energy_ann", "energy_matched_ann")
+NEW += ("energy_unary", "energy_graded", "energy_ann", "energy_matched_ann", "neurons")
 
 
 def test_a_setting_is_read_as_it_is_written() -> None:
@@ -140,6 +140,7 @@ def test_a_cell_holds_the_energies_of_counted_operations(monkeypatch: pytest.Mon
     three_bits = 0.1 + 3 * 0.025
     assert cell.energy_matched_ann == pytest.approx((0.3 * first + three_bits * later) / 1e6)
     assert (cell.mean_timesteps, cell.mean_phi, cell.images) == (3.0, 2.0, len(labels[:10]))
+    assert cell.neurons == 28 * 28 * 32 + 2 * 14 * 14 * 64 + 7 * 7 * 64 + 64
 
 
 def test_cells_of_earlier_versions_are_read_and_their_columns_stay_empty(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_cells_of_earlier_versions_are_read_and_their_columns_stay_empty(tmp_pat
     assert cells[CELLS[1].key] == CELLS[1]
     (line,) = list(detail_table(grouped([cells[CELL.key]])))[2:]
     assert line == (
-        "| net | T=8,phi=1 | 500 | 1 | 86.00 | 95.00 |  |  | 41.5 | 2.00 | 2.00 |  |  |  |  "
+        "| net | T=8,phi=1 | 500 | 1 | 86.00 | 95.00 |  |  |  | 41.5 | 2.00 | 2.00 |  |  |  |  "
         "| 7.0 | 0.5 |"
     )
 
@@ -159,11 +160,12 @@ def test_cells_of_earlier_versions_are_read_and_their_columns_stay_empty(tmp_pat
 def test_a_row_tells_mean_t_and_phi_and_four_energies() -> None:
     head, rule, *lines = detail_table(grouped(CELLS[:2]))
     assert head.count("|") == rule.count("|") == lines[0].count("|")
-    assert "| mean T | mean φ | spikes k | synops M | unary synops M | unary µJ | graded µJ" in head
+    heads = "| k neurons | mean T | mean φ | spikes k | synops M | unary synops M | unary µJ"
+    assert f"{heads} | graded µJ" in head
     assert lines == [
-        "| net | T=8,phi=1 | 500 | 2 | 87.00 ± 1.41 | 95.00 ± 0.00 | 8.00 ± 0.00 | 1.00 ± 0.00 "
-        "| 41.5 ± 0.0 | 2.00 ± 0.00 | 2.00 ± 0.00 | 0.30 ± 0.07 | 0.75 ± 0.00 | 3.00 ± 0.00 "
-        "| 1.50 ± 0.00 | 7.0 ± 0.0 | 0.5 ± 0.0 |"
+        "| net | T=8,phi=1 | 500 | 2 | 87.00 ± 1.41 | 95.00 ± 0.00 | 41.0 ± 0.0 | 8.00 ± 0.00 "
+        "| 1.00 ± 0.00 | 41.5 ± 0.0 | 2.00 ± 0.00 | 2.00 ± 0.00 | 0.30 ± 0.07 | 0.75 ± 0.00 "
+        "| 3.00 ± 0.00 | 1.50 ± 0.00 | 7.0 ± 0.0 | 0.5 ± 0.0 |"
     ]
 
 

@@ -14,6 +14,7 @@ import argparse
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from statistics import fmean
 
@@ -37,6 +38,7 @@ examples:
   python models/benchmarks/accuracy.py --setting T=8,phi=4,pipeline=adaptive
   python models/benchmarks/accuracy.py --setting T=8,phi=4,compress,accuracy_loss=1.5
   python models/benchmarks/accuracy.py --images 100 --setting T=16,phi=1,windowed
+  python models/benchmarks/accuracy.py --setting T=8,phi=1,windowed,reuse_silent,extra_neurons=0.25
   python models/benchmarks/accuracy.py --setting T=8,phi=4 T=32,phi=1 --quantised-ann
 """
 DEFAULT_SETTINGS = ("T=32,phi=1", "T=4,phi=4", "T=4,phi=8", "T=2,phi=15", "T=16,phi=1,windowed")
@@ -80,7 +82,8 @@ def measure(task: Task, folder: Path) -> Cell:
     compiled = time.perf_counter()
     report = spikec.evaluate(program, test, labels, ann=model)
     evaluated = time.perf_counter()
-    phis = [p.phi for p in program.populations if isinstance(p, AdaFire)]
+    populations = [p for p in program.populations if isinstance(p, AdaFire)]
+    phis = [population.phi for population in populations]
     return Cell(
         network=task.network,
         setting=str(task.setting),
@@ -98,6 +101,7 @@ def measure(task: Task, folder: Path) -> Cell:
         digest=report.digest,
         mean_timesteps=report.mean_timesteps,
         mean_phi=fmean(phis) if phis else None,
+        neurons=sum(prod(population.shape) for population in populations),
         **energies(report),
     )
 

@@ -33,6 +33,7 @@ class Cell:
         energy_graded: The same, a multiplication per event and synapse.
         energy_ann: µJ of the dense ANN, int8 weights and activations.
         energy_matched_ann: The same with activations of as many bits as the spike count.
+        neurons: Of all populations that fire, copies included.
     """
 
     network: str
@@ -55,6 +56,7 @@ class Cell:
     energy_graded: float | None = None
     energy_ann: float | None = None
     energy_matched_ann: float | None = None
+    neurons: int | None = None
 
     @property
     def loss(self) -> float:
@@ -106,7 +108,7 @@ def loss_table(groups: dict[tuple[str, str], list[Cell]]) -> Iterator[str]:
 
 def detail_table(groups: dict[tuple[str, str], list[Cell]]) -> Iterator[str]:
     """Everything else: a row per network and setting."""
-    heads = ("accuracy %", "agreement %", "mean T", "mean φ", "spikes k", "synops M")
+    heads = ("accuracy %", "agreement %", "k neurons", "mean T", "mean φ", "spikes k", "synops M")
     heads += ("unary synops M", "unary µJ", "graded µJ", "ANN int8 µJ", "ANN n bits µJ")
     yield row("network", "setting", "images", "seeds", *heads, "compile s", "evaluate s")
     yield row(*["---"] * (len(heads) + 6))
@@ -118,6 +120,7 @@ def detail_table(groups: dict[tuple[str, str], list[Cell]]) -> Iterator[str]:
             str(len(cells)),
             spread([100 * c.accuracy for c in cells]),
             spread([100 * c.agreement for c in cells]),
+            spread([None if c.neurons is None else c.neurons / 1e3 for c in cells], 1),
             spread([c.mean_timesteps for c in cells]),
             spread([c.mean_phi for c in cells]),
             spread([c.spikes / 1e3 for c in cells], 1),
