@@ -58,11 +58,11 @@ def _can_make(graph: Graph, name: str) -> bool:
         return False
     if _is_matrix(node):
         return True
-    operands = tuple(graph.operands(name).values())
+    operands = graph.sources(name)
     if _is_depthwise(node):
         return _is_sent(graph, operands[0])
     same = all(graph[operand].shape == node.shape for operand in operands)
-    sums = node.op == "Add" and len(operands) == 2 and same
+    sums = node.op == "Add" and len(set(operands)) == 2 and same
     return sums and all(_is_sent(graph, each) or _can_make(graph, each) for each in operands)
 
 

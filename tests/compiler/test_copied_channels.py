@@ -140,6 +140,10 @@ def refused() -> dict[str, tuple[Sketch, str]]:
             stem().conv("d", 6, groups=2).add("q", "Relu").conv("e", 2),
             "q",
         ),
+        "its current is added to itself": (
+            stem().conv("d", 6).add("sum", "Add", ["d", "d"]).add("q", "Relu").conv("e", 2),
+            "q",
+        ),
         "something else reads its current": (
             stem().conv("d", 6).add("q", "Relu").add("sum", "Add", ["d", "q"]).add("p", "Relu"),
             "q",
