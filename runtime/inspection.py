@@ -8,10 +8,11 @@ import math
 from spikec.compiler.arrays import Array
 from spikec.compiler.connections import Connection
 from spikec.compiler.exit_rule import ExitRule
-from spikec.compiler.macs import connection_macs, network_macs
+from spikec.compiler.macs import NETWORK_MACS, connection_macs, network_macs
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Population, Readout
 from spikec.compiler.preprocessing import Preprocessing
 from spikec.compiler.program import Program
+from spikec.runtime.copied_channels import copy_rows
 from spikec.runtime.counts import kind_of
 from spikec.runtime.operations import activation_bits
 from spikec.runtime.report import Json
@@ -45,6 +46,10 @@ def program_dict(program: Program) -> dict[str, Json]:
     }
 
 
+_IN_WORDS = ("search", "copies", "added_neurons", NETWORK_MACS)
+"""Parts of the provenance that have lines of their own."""
+
+
 def head_rows(program: Program) -> list[Row]:
     """(what, value) lines about the whole program."""
     neurons = sum(math.prod(p.shape) for p in program.populations)
@@ -63,9 +68,9 @@ def head_rows(program: Program) -> list[Row]:
     rows += [
         (name.replace("_", " "), _plain(value))
         for name, value in program.provenance.items()
-        if name != "search"
+        if name not in _IN_WORDS
     ]
-    return rows + search_rows(program)
+    return rows + copy_rows(program) + search_rows(program)
 
 
 def search_rows(program: Program) -> list[Row]:

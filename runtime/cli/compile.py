@@ -13,7 +13,6 @@ import numpy as np
 import typer
 
 from spikec.compiler.arrays import Array, Int64
-from spikec.compiler.copy_assignment import copies_told
 from spikec.compiler.errors import CalibrationError, CompileWarning, InputError
 from spikec.compiler.pipelines import DEFAULT_PIPELINE
 from spikec.compiler.populations import AdaFire
@@ -60,6 +59,7 @@ from spikec.runtime.cli.search import (
     Profile,
     SearchPhi,
 )
+from spikec.runtime.copied_channels import added_neurons, copy_rows
 from spikec.runtime.inputs import ImageFiles, open_inputs
 from spikec.runtime.inspection import search_rows
 from spikec.runtime.output import check_writable
@@ -238,19 +238,6 @@ def _warnings(program: Program) -> list[str]:
     return [str(warning) for warning in found]
 
 
-def _copy_rows(program: Program) -> list[tuple[str, str]]:
-    found = copies_told(program.provenance).values()
-    count = sum(int((copy_of != np.arange(len(copy_of))).sum()) for copy_of in found)
-    layers = f"{len(found)} populations" if len(found) > 1 else "one population"
-    added = _added_neurons(program)
-    more = f", {added:,} neurons more" if added else ""
-    return [("copies of channels", f"{count} in {layers}{more}")] if count else []
-
-
-def _added_neurons(program: Program) -> int:
-    return int(program.provenance.get("added_neurons", "0"))
-
-
 def _payloads(program: Program) -> str:
     """φ of the firing populations: one number, or the smallest and the largest."""
     found = sorted({p.phi for p in program.populations if isinstance(p, AdaFire)})
@@ -268,7 +255,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
                 "search": json.loads(program.provenance.get("search", "[]")),
                 "warnings": _warnings(program),
                 "copies": json.loads(program.provenance.get("copies", "{}")),
-                "added_neurons": _added_neurons(program),
+                "added_neurons": added_neurons(program),
                 "bytes": size,
                 "seconds": round(seconds, 3),
                 "timesteps": program.timesteps,
@@ -287,7 +274,7 @@ def _print(program: Program, output: str, seconds: float, *, as_json: bool) -> N
             ("largest payload φ", _payloads(program)),
             ("populations", f"{len(program.populations)} with {neurons:,} neurons"),
             ("connections", str(len(program.connections))),
-            *_copy_rows(program),
+            *copy_rows(program),
             *exit_rows(program),
             *search_rows(program),
             ("compiled in", f"{seconds:.1f} s"),
