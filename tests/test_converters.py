@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Never
+from typing import Any, Never
 
 import numpy as np
 import pytest
@@ -105,17 +105,17 @@ def test_the_command_line_takes_names_and_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "phi", "fire", "windowed", "weights"),
+    ("name", "chosen"),
     [
-        ("spikec-plain", 1, "plain", False, "none"),
-        ("spikec-retract", 1, "retract", False, "none"),
-        ("spikec-windowed", 1, "plain", True, "none"),
-        ("spikec-graded", 4, "plain", False, "none"),
-        ("spikec-best", 1, "plain", False, "gradient"),
+        ("spikec-plain", {}),
+        ("spikec-retract", {"fire": "retract"}),
+        ("spikec-windowed", {"windowed": True}),
+        ("spikec-graded", {"phi": 4}),
+        ("spikec-best", {"weight_calibration": "gradient", "reuse_silent": True}),
     ],
 )
 def test_a_program_of_ours_is_compiled_as_it_is_named(
-    name: str, phi: int, fire: str, windowed: bool, weights: str, monkeypatch: pytest.MonkeyPatch
+    name: str, chosen: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[CompileOptions] = []
 
@@ -129,11 +129,8 @@ def test_a_program_of_ours_is_compiled_as_it_is_named(
     task = converters.Task("fashion_avgpool", name, (6,), 3, 10, 16)
     with pytest.raises(KeyboardInterrupt):
         list(converters.measure(task, MODELS))
-    wanted = CompileOptions(
-        **{"timesteps": 6, "phi": phi, "fire": fire, "windowed": windowed, "seed": 3},
-        **{"calibration_images": 16, "weight_calibration": weights},
-    )
-    assert asked == [wanted]
+    wanted = {"timesteps": 6, "phi": 1, "seed": 3, "calibration_images": 16} | chosen
+    assert asked == [CompileOptions(**wanted)]
 
 
 def test_a_graded_spike_is_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
