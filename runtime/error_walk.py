@@ -23,7 +23,6 @@ from spikec.compiler.frontier import (
     bytes_held,
     last_readers,
     population_nodes,
-    sources_of,
 )
 from spikec.compiler.ir import Graph, Node
 from spikec.compiler.populations import AdaFire, Input, MaxPool, Readout
@@ -164,7 +163,7 @@ class ErrorWalk:
         """What the float layers behind one population make of the values that they read."""
         for node in self._nodes[place + 1 :]:
             values[node.name] = self._activation(node, values)
-            for source in sources_of(self._graph, node):
+            for source in self._regions[node.name].sources:
                 if self._last_reader[source] == node.name:
                     values.pop(source, None)
         return values[self._nodes[-1].name]
