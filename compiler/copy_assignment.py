@@ -1,11 +1,11 @@
 """Which channels are copied: those whose rounding costs the output most.
 
-Networks keep channels that no image activates; their neurons are on the chip all the same, and each
-may carry a copy of another channel of its layer, which is then told in more levels: see ``copies``.
-Beyond them a user may add neurons, in any layer. What a channel's rounding costs is measured in
-the float network, see ``rounding_costs``; with k carriers its squared error is k² times smaller.
-Copies go one by one to where they lower the cost most: of a silent channel, in its layer; of
-neurons that are added, per neuron, in the whole network. Source: ours.
+Networks keep channels that no image activates, see ``silent_channels``; their neurons are on the
+chip all the same, and each may carry a copy of another channel of its layer, which is then told in
+more levels: see ``copies``. Beyond them a user may add neurons, in any layer. What a channel's
+rounding costs is measured in the float network, see ``rounding_costs``; with k carriers its squared
+error is k² times smaller. Copies go one by one to where they lower the cost most: of a silent
+channel, in its layer; of neurons that are added, per neuron, in the whole network. Source: ours.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from spikec.compiler.network_macs import macs_told
 from spikec.compiler.ops.linear import multiplications
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.rounding_costs import RoundingCosts
+from spikec.compiler.silent_channels import silent_channels
 
 _IMAGES, _FEWEST = 32, 4
 """Images on which the cost of rounding is measured; fewer where a large network would exceed the
@@ -71,12 +72,12 @@ def copy_channels(
 
     Args:
         graph: With neurons placed.
-        calibration: Its images tell which channels are silent.
+        calibration: All its images tell which channels are silent, a few what rounding costs.
         options: Which copies are allowed; T, φ and firing rules.
         progress: Told of layers done and in all.
     """
     names = [node.name for node in population_nodes(graph) if can_copy(graph, node)]
-    silent = _silent(graph, calibration, names)
+    silent = silent_channels(graph, calibration, names)
     if not options.extra_neurons:
         silent = {name: found for name, found in silent.items() if found.any() and not found.all()}
     costs = _costs(graph, silent, calibration, options, progress)
@@ -155,16 +156,6 @@ def _neurons(graph: Graph) -> int:
     nodes = population_nodes(graph)
     fires = [n for n in nodes if n.neuron is not None and n.neuron.kind == "adafire"]
     return sum(math.prod(node.known_shape()) for node in fires)
-
-
-def _silent(graph: Graph, calibration: Calibration, names: list[str]) -> dict[str, Array]:
-    """Which channels of some nodes no calibration image activates, bool (C,)."""
-    peaks: dict[str, Array] = {}
-    for batch in calibration.statistics(graph, names) if names else ():
-        for name, values in batch.items():
-            peak = values.max(axis=(0, *range(2, values.ndim)))
-            peaks[name] = np.maximum(peaks.get(name, 0.0), peak)
-    return {name: peaks[name] <= 0 for name in names}
 
 
 def _costs(

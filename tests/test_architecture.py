@@ -49,7 +49,7 @@ COMPILER_LAYERS = (
     ("activations", "calibration", "regions"),
     ("expected_activations",),
     ("thresholds",),
-    ("walk", "error_terms", "rounding_costs"),
+    ("walk", "error_terms", "rounding_costs", "silent_channels"),
     ("gradient", "network_macs"),
     ("copy_assignment",),
     ("lower", "exit_ladder"),
