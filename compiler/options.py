@@ -69,8 +69,8 @@ class CompileOptions:
             time; 0: those that all other calibration has.
         potential_calibration: Whether every neuron gets an initial potential of its own; it ties
             the program to the size and position of the calibration images.
-        reuse_silent: Whether channels that no calibration image activates carry copies of those
-            whose rounding costs the output most.
+        reuse_silent: Whether channels that no image activates, because their weights decayed,
+            carry copies of those whose rounding costs the output most.
         extra_neurons: How many neurons may be added, as a part of those that the network's
             populations have: they carry copies too, of channels of any layer.
         exit_loss: Points of accuracy that images may lose by leaving before step T, above 0 and
