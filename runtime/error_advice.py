@@ -10,6 +10,7 @@ import numpy as np
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.populations import AdaFire, Fire, Input, Population
 from spikec.compiler.program import Program
+from spikec.compiler.weight_inputs import has_matrix
 from spikec.runtime.error_sums import LayerError
 from spikec.runtime.report import Json
 
@@ -117,7 +118,7 @@ def _remedy(
         case "unevenness" if isinstance(population, AdaFire):
             return _in_time(layer, population, program)
         case "weights":
-            return _weights(layer, options)
+            return _weights(layer, population, program, options)
         case "saturation":
             per_image = f"{layer.saturations:.3g} updates per image hit ±{program.vmax:,}"
             return "membrane_bits=32", per_image
@@ -140,6 +141,8 @@ def _levels(cause: str, population: AdaFire, program: Program) -> tuple[str, str
         reason += f" is expressible; with more than {levels} levels θ need not be so small"
     else:
         reason = f"{levels} levels; twice as many quarter the square of the rounding error"
+    if population.phi == 1:
+        reason += "; where spikes carry no payload, so do copies of channels: --extra-neurons 0.25"
     option = f"--phi {phi}" if phi > population.phi else f"-T {2 * program.timesteps}"
     return option, reason
 
@@ -156,9 +159,15 @@ def _in_time(layer: LayerError, population: AdaFire, program: Program) -> tuple[
     return "--windowed", f"{shares}: a window fires when all charge has arrived"
 
 
-def _weights(layer: LayerError, options: CompileOptions) -> tuple[str, str]:
+def _weights(
+    layer: LayerError, population: Population, program: Program, options: CompileOptions
+) -> tuple[str, str]:
     size = f"integer weights move it by {100 * layer.parts['weights'] ** 0.5:.2f} %"
+    matrices = any(has_matrix(connection) for connection in program.into(layer.name))
     match options.weight_calibration:
+        case "none" if not (matrices and isinstance(population, AdaFire)):
+            reason = f"{size}; its weights are rounded one by one, and those of a matrix in front "
+            return "--weight-calibration gradient", f"{reason}of neurons alone can be fitted"
         case "none":
             return "--weight-calibration fit", f"{size}; its weights are rounded one by one"
         case "fit":

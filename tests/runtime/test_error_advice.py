@@ -3,8 +3,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tiny_programs import HIDDEN, tiny_program, with_population
+from tiny_programs import (
+    CONNECTIONS,
+    HIDDEN,
+    INPUT,
+    KERNEL,
+    POPULATIONS,
+    tiny_program,
+    with_population,
+)
 
+from spikec.compiler.connections import Connection, Conv
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.populations import Fire
 from spikec.compiler.program import Program
@@ -105,6 +114,26 @@ def test_weights_are_fitted_one_step_further(given: str, advice: str) -> None:
     found = only(tiny_program(), layer(weights=0.01), weight_calibration=given)
     assert found.option == advice
     assert "10.00 %" in found.reason
+
+
+def test_weights_that_no_fit_reaches_have_to_learn() -> None:
+    """Each channel by itself has no matrix, and a read-out has no neurons."""
+    kernel = Conv(KERNEL, (1, 1), (1, 1, 1, 1), (1, 1), groups=2)
+    populations = (replace(INPUT, shape=(2, 4, 4)), *POPULATIONS[1:])
+    connections = (Connection("image", "hidden", (kernel,)), *CONNECTIONS[1:])
+    depthwise = tiny_program(populations=populations, connections=connections)
+    for program, name in ((depthwise, "hidden"), (tiny_program(), "scores")):
+        found = only(program, layer(name, weights=0.01))
+        assert found.option == "--weight-calibration gradient"
+        assert "a matrix in front of neurons" in found.reason
+
+
+def test_where_spikes_have_no_payload_copies_are_named() -> None:
+    binary = with_population("hidden", phi=1)
+    found = only(binary, layer(rounding=0.1))
+    assert found.option == "--phi 2"
+    assert "--extra-neurons 0.25" in found.reason
+    assert "--extra-neurons" not in only(tiny_program(), layer(rounding=0.1)).reason
 
 
 def test_a_saturated_membrane_needs_bits() -> None:
