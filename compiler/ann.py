@@ -43,6 +43,8 @@ class OnnxSession:
         options.log_severity_level = _SILENT
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
+        # Its threads would wait at full speed between calls, and take cores from the simulator's.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         proto = check_model(model).proto if isinstance(model, str | Path) else model
         content = proto if isinstance(proto, bytes) else proto.SerializeToString()
         try:
