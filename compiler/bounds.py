@@ -37,12 +37,12 @@ class Interval:
     """Values that the channels of an array can take.
 
     Attributes:
-        low: Smallest value per channel, ≤ 0, int64, (C,).
-        high: Largest value per channel, ≥ 0, int64, (C,).
+        low: Smallest value per channel, ≤ 0, (C,); int64 in a program.
+        high: Largest value per channel, ≥ 0, likewise.
     """
 
-    low: Int64
-    high: Int64
+    low: Array
+    high: Array
 
     @property
     def magnitude(self) -> int:
@@ -56,6 +56,10 @@ class Interval:
     def plus(self, other: Interval) -> Interval:
         """The interval of a sum of two values."""
         return Interval(self.low + other.low, self.high + other.high)
+
+    def joined(self, other: Interval) -> Interval:
+        """The interval of a value that lies in either."""
+        return Interval(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
 
 
 def uniform(channels: int, low: int, high: int) -> Interval:
@@ -88,7 +92,7 @@ def accumulations(
     shapes = shapes_along(connection, source_shape)
     intervals = [uniform(source_shape[0], min(payload[0], 0), max(payload[1], 0))]
     for factor, shape in zip(connection.factors, shapes, strict=False):
-        intervals.append(_interval_after(factor, intervals[-1], shape))
+        intervals.append(interval_after(factor, intervals[-1], shape))
     return tuple(intervals)
 
 
@@ -130,8 +134,8 @@ def _prove(interval: Interval, node: str, subject: str) -> None:
         raise BoundError(problem, Where(node), hint)
 
 
-def _interval_after(factor: Factor, interval: Interval, shape: Shape) -> Interval:
-    """The interval of a factor's result, per output channel."""
+def interval_after(factor: Factor, interval: Interval, shape: Shape) -> Interval:
+    """The interval of a factor's result, per output channel, from that of a map of some shape."""
     match factor:
         case Dense(weights=weights):
             return _weighted(weights.reshape(1, len(weights), shape[0], -1), interval)
