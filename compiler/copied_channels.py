@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float64, Int64
-from spikec.compiler.copies import carriers
+from spikec.compiler.copies import carriers, is_copy
 from spikec.compiler.ir import Graph, GraphDraft, Node
 from spikec.compiler.paths import has_weights
 
@@ -180,7 +180,7 @@ def _mean_of(draft: GraphDraft, node: Node, copy_of: Int64) -> str:
     first = behind.gathered(node.name, own[:channels]) if channels < len(own) else node.name
     shares = np.where(copy_of == own, 1 / carriers(copy_of), 0.0)
     total = behind.scaled(first, shares[:channels])
-    slots = own[copy_of != own]
+    slots = own[is_copy(copy_of)]
     while len(slots):  # as many at a time as stand for different channels
         _, at = np.unique(copy_of[slots], return_index=True)
         few = slots[at]

@@ -26,6 +26,12 @@ def carriers(copy_of: Int64 | None) -> Int64:
     return found
 
 
+def is_copy(copy_of: Int64) -> Array:
+    """Which channels carry the value of another one, bool (C,)."""
+    found: Array = copy_of != np.arange(len(copy_of))
+    return found
+
+
 def starts(copy_of: Int64 | None) -> Float64:
     """Where each channel starts, in thresholds, (C,); (1,), the half, if each carries its own."""
     if copy_of is None:

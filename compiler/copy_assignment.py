@@ -21,6 +21,7 @@ import numpy as np
 from spikec.compiler.arrays import Array, Float64, Int64
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.copied_channels import can_copy, with_copies
+from spikec.compiler.copies import is_copy
 from spikec.compiler.frontier import population_nodes
 from spikec.compiler.ir import Graph
 from spikec.compiler.network_macs import macs_told
@@ -87,7 +88,7 @@ def copy_channels(
     if options.extra_neurons:
         sizes = {name: math.prod(graph[name].known_shape()[1:]) for name in costs}
         copies = widened(copies, costs, sizes, int(options.extra_neurons * _neurons(graph)))
-    copies = {name: found for name, found in copies.items() if _is_copied(found)}
+    copies = {name: found for name, found in copies.items() if is_copy(found).any()}
     copied = with_copies(graph, copies)
     return Copied(copied, copies, _provenance(graph, copied, copies) if copies else {})
 
@@ -145,10 +146,6 @@ def _provenance(graph: Graph, copied: Graph, copies: Mapping[str, Int64]) -> Map
     told = {name: copy_of.tolist() for name, copy_of in copies.items()}
     added = _neurons(copied) - _neurons(graph)
     return {"copies": json.dumps(told), "added_neurons": str(added), **macs_told(graph)}
-
-
-def _is_copied(copy_of: Int64) -> bool:
-    return bool((copy_of != np.arange(len(copy_of))).any())
 
 
 def _neurons(graph: Graph) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from spikec.compiler.copies import is_copy
 from spikec.compiler.copy_assignment import copies_told
 from spikec.compiler.program import Program
 
@@ -11,7 +10,7 @@ from spikec.compiler.program import Program
 def copy_rows(program: Program) -> list[tuple[str, str]]:
     """One (what, value) line: how many channels carry copies, and neurons added; or none."""
     found = copies_told(program.provenance)
-    counts = [int((copy_of != np.arange(len(copy_of))).sum()) for copy_of in found.values()]
+    counts = [int(is_copy(copy_of).sum()) for copy_of in found.values()]
     layers = f"{len(counts)} populations" if len(counts) > 1 else "one population"
     added = added_neurons(program)
     more = f", {added:,} neurons more" if added else ""
