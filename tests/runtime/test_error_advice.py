@@ -133,7 +133,9 @@ def test_where_spikes_have_no_payload_copies_are_named() -> None:
     found = only(binary, layer(rounding=0.1))
     assert found.option == "--phi 2"
     assert "--extra-neurons 0.25" in found.reason
-    assert "--extra-neurons" not in only(tiny_program(), layer(rounding=0.1)).reason
+    signed = with_population("hidden", phi=1, fire=Fire.SIGNED)
+    for program in (tiny_program(), signed):
+        assert "--extra-neurons" not in only(program, layer(rounding=0.1)).reason
 
 
 def test_a_saturated_membrane_needs_bits() -> None:
