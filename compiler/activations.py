@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikec.compiler.arrays import Array, Float32, Float64
+from spikec.compiler.arrays import Array, Float32, Float64, Int64
 
 LONG_TAIL = 1024
 """Largest values of each channel. One in a thousand images moves a threshold that has many levels,
@@ -24,12 +24,17 @@ class ChannelSamples:
             (channels, at most as many as were asked for).
         count: Activations of each channel in all images.
         images: Images seen.
+        active: In how many of them each channel was not silent, (channels,).
+        variance: Of the logarithm of each channel's largest |activation| in an image, over the
+            images in which it was not silent, (channels,); 0 where there are fewer than two.
     """
 
     values: Float32
     tail: Float32
     count: int
     images: int
+    active: Int64
+    variance: Float64
 
     @property
     def peak(self) -> Float64:
@@ -65,7 +70,7 @@ def channel_samples(
     for batch in batches:
         for name, activation in batch.items():
             kept = found.setdefault(name, _Samples(samples, images, tail, random))
-            kept.take(_by_channel(activation), len(activation))
+            kept.take(activation)
     return {name: kept.result() for name, kept in found.items()}
 
 
@@ -78,9 +83,12 @@ class _Samples:
         self._parts: list[Float32] = []
         self._held = self._seen = self._count = 0
         self._tail: Float32 | None = None
+        self._peaks = _Peaks()
 
-    def take(self, flat: Float32, images: int) -> None:
-        """Add the share of so many images, (channels, images·positions)."""
+    def take(self, activation: Array) -> None:
+        """Add the share of some images, (images, channels, …)."""
+        flat, images = _by_channel(activation), len(activation)
+        self._peaks.take(flat.reshape(len(flat), images, -1))
         tail = _largest(flat, self._tail_length)
         if self._tail is not None:
             tail = _largest(np.concatenate([self._tail, tail], axis=1), self._tail_length)
@@ -96,7 +104,8 @@ class _Samples:
     def result(self) -> ChannelSamples:
         assert self._tail is not None
         values = np.concatenate(self._parts, axis=1)
-        return ChannelSamples(values, self._tail, self._count, self._seen)
+        active, variance = self._peaks.result()
+        return ChannelSamples(values, self._tail, self._count, self._seen, active, variance)
 
     def _share(self, images: int) -> int:
         """At least one sample, until one for each batch is too many: then by chance."""
@@ -109,6 +118,27 @@ class _Samples:
         """Keep a random half, and from now on take as many of each image as are left of those."""
         self._parts = [_columns(np.concatenate(self._parts, axis=1), self._samples, self._random)]
         self._images, self._held = max(self._images, self._seen), self._samples
+
+
+class _Peaks:
+    """How the largest |activation| of an image varies, by channel."""
+
+    def __init__(self) -> None:
+        self._moments: Float64 | float = 0.0
+
+    def take(self, values: Float32) -> None:
+        """Add some images, (channels, images, positions), one by one however they are divided."""
+        peaks = np.maximum(values.max(axis=2), -values.min(axis=2)).astype(np.float64)
+        logs = np.log(peaks, out=np.zeros_like(peaks), where=peaks > 0)
+        for moments in np.stack([peaks > 0, logs, logs**2]).transpose(2, 0, 1):
+            self._moments = self._moments + moments
+
+    def result(self) -> tuple[Int64, Float64]:
+        """``active`` and ``variance`` of ChannelSamples."""
+        active, sums, squares = np.asarray(self._moments)
+        several = np.maximum(active, 2)
+        variance = np.where(active > 1, (squares - sums**2 / several) / (several - 1), 0.0)
+        return active.astype(np.int64), np.maximum(variance, 0.0)
 
 
 def _by_channel(activation: Array) -> Float32:

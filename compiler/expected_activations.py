@@ -1,11 +1,16 @@
-"""What activations are to be expected: those that were seen, and those of one unseen image.
+"""What activations are to be expected: those that were seen, and what other images may bring.
 
-Where levels are many, a threshold is bounded by the largest activation alone, and few images show
-few large ones: a channel that is all but silent in 64 images is not so in all others. One image is
-therefore added, as in Laplace's rule of succession. Its activations are distributed as those of
-the whole layer are, relative to the root mean square of each channel, whose logarithm is itself
-estimated with that image added: channels may differ by orders of magnitude. It weighs little where
-a channel was seen active in many images. Source: ours.
+Where levels are many, a threshold is bounded by the largest activations alone, and few images show
+few of them. Each activation that was seen therefore stands for what another image might have had in
+its place, spread evenly around its logarithm as a kernel estimate of the channel's peak in an image
+is: with the standard deviation σ·n^(−1/5) over n images, σ that of the logarithm of the peak.
+Source: Scott, *Multivariate Density Estimation*, 1992, for the width; ours, for its use.
+
+That says nothing of a channel that few images activate. One image is therefore added, as in
+Laplace's rule of succession, which counts as much as the channel was silent in those seen. Its
+activations are distributed as those of the whole layer are, relative to the root mean square of
+each channel, whose logarithm is itself estimated with that image added: channels may differ by
+orders of magnitude. Source: ours.
 """
 
 from __future__ import annotations
@@ -19,6 +24,8 @@ from spikec.compiler.arrays import Float64
 
 _STRATA = 64
 """Values that stand for an unseen image, from shares of the activations that fall to 10⁻⁵."""
+_TYPICAL = 4
+"""Images that the layer's median counts as where the variance of a channel's peak is estimated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,18 +35,22 @@ class Expected:
     Attributes:
         values: (channels, samples), float64.
         weights: How many activations each stands for, (channels, samples).
+        spread: Standard deviation of the logarithm of what each stands for, (channels, 1), or
+            (1, samples) where channels are one.
     """
 
     values: Float64
     weights: Float64
+    spread: Float64
 
     def together(self) -> Expected:
         """All channels as one."""
-        return Expected(self.values.reshape(1, -1), self.weights.reshape(1, -1))
+        spread = np.broadcast_to(self.spread, self.values.shape)
+        return Expected(*(each.reshape(1, -1) for each in (self.values, self.weights, spread)))
 
 
 def expected(samples: ChannelSamples, ceiling: float | None = None) -> Expected:
-    """The activations seen, and those of an unseen image.
+    """The activations seen, those of an unseen image, and how far others may be from them.
 
     Args:
         samples: Of the activations seen.
@@ -49,10 +60,21 @@ def expected(samples: ChannelSamples, ceiling: float | None = None) -> Expected:
     more, weight = _unseen(np.abs(values), weights, samples.images)
     if ceiling is not None:
         more = np.minimum(more, ceiling)
+    silent = 1 - samples.active[:, None] / samples.images
     return Expected(
         np.concatenate([values, more], axis=1),
-        np.concatenate([weights, np.broadcast_to(weight, more.shape)], axis=1),
+        np.concatenate([weights, silent * weight], axis=1),
+        _spread(samples)[:, None],
     )
+
+
+def _spread(samples: ChannelSamples) -> Float64:
+    """σ·n^(−1/5) of each channel, (channels,)."""
+    active, variance = samples.active, samples.variance
+    typical = float(np.median(variance[active > 1])) if np.any(active > 1) else 0.0
+    variance = (active * variance + _TYPICAL * typical) / (active + _TYPICAL)
+    spread: Float64 = np.sqrt(variance) * samples.images**-0.2
+    return spread
 
 
 def _seen(samples: ChannelSamples) -> tuple[Float64, Float64]:

@@ -18,6 +18,8 @@ _REFINED = 17
 """Candidates between the neighbours of the best one."""
 _LOWEST = 0.01
 """Smallest candidate relative to the largest sample; lower for heavy tails."""
+_POINTS, _SHARES = (-(3**0.5), 0.0, 3**0.5), (1 / 6, 2 / 3, 1 / 6)
+"""Gauss–Hermite quadrature of three points: what a spread sample stands for, in its spread."""
 _HIGHEST = 1.05
 """Largest candidate: the cap may round up to the largest sample."""
 
@@ -27,6 +29,7 @@ def best_caps(
     levels: int | Int64,
     *,
     weights: Float64 | None = None,
+    spread: Float64 | float = 0.0,
     signed: bool = False,
     ceiling: float | None = None,
 ) -> Float64:
@@ -36,6 +39,8 @@ def best_caps(
         samples: ANN activations, (channels, samples).
         levels: φT, number of levels above zero, of all or of each channel.
         weights: What each sample counts, (channels, samples); None: all the same.
+        spread: Standard deviation of the logarithm of what each sample stands for, broadcastable
+            to the samples; 0: itself alone.
         signed: Whether the neuron also emits down to −φT.
         ceiling: Largest useful cap, from Clip(0, c).
 
@@ -44,8 +49,12 @@ def best_caps(
         than 0) takes the median cap of the others, or the ceiling, or 1.
     """
     weights = np.ones_like(samples) if weights is None else weights
-    rows = zip(samples, weights, np.broadcast_to(levels, len(samples)).tolist(), strict=True)
-    caps = np.array([_best_cap(row, counts, most, signed, ceiling) for row, counts, most in rows])
+    spread = np.broadcast_to(spread, samples.shape)
+    most = np.broadcast_to(levels, len(samples)).tolist()
+    rows = (_spread_out(*row, ceiling) for row in zip(samples, weights, spread, strict=True))
+    caps = np.array(
+        [_best_cap(*row, n, signed, ceiling) for row, n in zip(rows, most, strict=True)]
+    )
     alive = np.isfinite(caps)
     typical = float(np.median(caps[alive])) if alive.any() else ceiling or 1.0
     return np.where(alive, caps, typical)
@@ -66,6 +75,17 @@ def transfer(drive: Float64, step: Float64, levels: int, *, signed: bool = False
     """
     count: Float64 = np.floor(drive / step + 0.5).clip(-levels if signed else 0, levels)
     return count * step
+
+
+def _spread_out(
+    row: Float64, weights: Float64, spread: Float64, ceiling: float | None
+) -> tuple[Float64, Float64]:
+    """What the samples of one channel stand for, and what it counts."""
+    if not spread.any():
+        return row, weights
+    values = np.concatenate([row * np.exp(spread * point) for point in _POINTS])
+    values = values if ceiling is None else np.minimum(values, ceiling)
+    return values, np.concatenate([weights * share for share in _SHARES])
 
 
 def _best_cap(

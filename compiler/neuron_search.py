@@ -25,6 +25,7 @@ from spikec.compiler.ir import Neuron, Node, Quantized
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.populations import AdaFire, Fire
 from spikec.compiler.quantization import Setting, settled, with_setting
+from spikec.compiler.thresholds import reads_tail
 
 _STEP = 0.7
 """η: damps a correction whose slope is only estimated."""
@@ -103,9 +104,7 @@ class NeuronSearch:
             self._try(replace(self._best, delay=np.full_like(self._error, delay)), 2)
         if self._freedom is Freedom.EXCHANGE:
             self._set_price()
-        # Another method has its own reasons for its thresholds.
-        moves = self._freedom > Freedom.BIAS and self._options.threshold_method == "mmse"
-        for factor in _FACTORS if moves else ():
+        for factor in _FACTORS if self._moves() else ():
             trial = replace(self._best, factor=self._best.factor * factor)
             if self._options.threshold_per == "layer":
                 self._try_together(trial)
@@ -150,6 +149,16 @@ class NeuronSearch:
         waits = waits and self._freedom is Freedom.ALL and self._options.timesteps > 1
         leaves = self._options.exit_loss is not None
         return tuple(d for d in _DELAYS if waits and not (leaves and d < 0))
+
+    def _moves(self) -> bool:
+        """Whether thresholds are tried.
+
+        Not those of another method, nor those chosen for more than the images have shown.
+        """
+        population, options = self._quantized.population, self._options
+        assert isinstance(population, AdaFire)
+        free = self._freedom > Freedom.BIAS and options.threshold_method == "mmse"
+        return free and not reads_tail(population.windowed, population.phi, options)
 
     def _try(self, setting: Setting, rounds: int) -> None:
         """Correct the bias of a setting in rounds; each channel keeps its best."""

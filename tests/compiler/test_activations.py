@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 
 from spikec.compiler.activations import channel_samples
 
@@ -68,3 +69,21 @@ def test_of_a_tail_of_one_the_peak_is_left() -> None:
     assert short.tail.tolist() == [[499], [-499]]
     assert short.peak.tolist() == long.peak.tolist()
     assert np.array_equal(short.values, long.values)
+
+
+def test_how_the_peaks_of_images_vary_is_told_by_channel() -> None:
+    activation = np.random.default_rng(3).normal(0, 1, (40, 3, 5, 5)).astype(np.float32)
+    activation[:39, 1] = 0
+    activation[7:, 2] = 0
+    found = channel_samples([{"a": activation[:9]}, {"a": activation[9:]}], 40, 64, 0)["a"]
+    assert found.active.tolist() == [40, 1, 7]
+    peaks = np.abs(activation).max(axis=(2, 3)).astype(np.float64)
+    exact = [np.log(peaks[:, 0]).var(ddof=1), 0, np.log(peaks[:7, 2]).var(ddof=1)]
+    assert found.variance == pytest.approx(exact)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 100])
+def test_how_peaks_vary_does_not_depend_on_how_images_are_divided(batch: int) -> None:
+    one, other = (channel_samples(numbered(100, n), 100, 64, 0)["a"] for n in (batch, 10))
+    assert np.array_equal(one.variance, other.variance)
+    assert np.array_equal(one.active, other.active)

@@ -5,7 +5,7 @@ import pytest
 
 from spikec.compiler.activations import ChannelSamples, channel_samples
 from spikec.compiler.expected_activations import Expected, expected
-from spikec.compiler.mmse import best_caps
+from spikec.compiler.mmse import best_caps, transfer
 
 
 def seen(activation: np.ndarray, samples: int = 8192) -> ChannelSamples:
@@ -22,18 +22,53 @@ def moments(found: Expected) -> np.ndarray:
     return np.array([(found.weights * found.values**k).sum(axis=1) for k in (0, 1, 2, 4)])
 
 
-def test_images_that_are_alike_expect_one_more_of_their_kind() -> None:
+def caps(found: Expected, levels: int = 63) -> np.ndarray:
+    return best_caps(found.values, levels, weights=found.weights, spread=found.spread)
+
+
+def squared_errors(activation: np.ndarray, cap: np.ndarray, levels: int = 63) -> np.ndarray:
+    """Mean squared error per channel of (images, channels, positions)."""
+    step = cap[:, None] / levels
+    return ((transfer(activation, step, levels) - activation) ** 2).mean(axis=(0, 2))
+
+
+def test_channels_active_in_all_images_expect_what_was_seen() -> None:
     activation = relu(0, 40, 3, 500)
     found = moments(expected(seen(activation, 50_000)))
     exact = np.array([(activation.astype(np.float64) ** k).sum(axis=(0, 2)) for k in (1, 2, 4)])
-    assert found[1:] == pytest.approx(exact * 41 / 40, rel=0.02)
+    assert found[1:] == pytest.approx(exact, rel=1e-4)
 
 
 def test_samples_stand_for_all_that_were_not_drawn() -> None:
     activation = relu(1, 64, 2, 4000)
     found = moments(expected(seen(activation, 4096)))
     exact = np.array([(activation.astype(np.float64) ** k).sum(axis=(0, 2)) for k in (1, 2)])
-    assert found[1:3] == pytest.approx(exact * 65 / 64, rel=0.05)
+    assert found[1:3] == pytest.approx(exact, rel=0.05)
+
+
+def test_peaks_that_vary_spread_what_was_seen() -> None:
+    sizes = np.exp(np.random.default_rng(10).normal(0, [0.1, 0.8], (500, 2)))
+    found = expected(seen(np.repeat(sizes[:, :, None], 9, axis=2).astype(np.float32)))
+    assert found.spread[:, 0] == pytest.approx(np.array([0.1, 0.8]) * 500**-0.2, rel=0.1)
+
+
+def test_images_that_are_equal_spread_nothing() -> None:
+    activation = np.repeat(relu(11, 1, 3, 40), 16, axis=0)
+    assert expected(seen(activation)).spread == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("varying", [0.3, 0.8])
+def test_caps_for_what_is_expected_serve_unseen_images_better(varying: float) -> None:
+    random = np.random.default_rng(12)
+
+    def images(count: int) -> np.ndarray:
+        sizes = np.exp(random.normal(0, varying, (count, 30, 1)))
+        return np.maximum(sizes * random.normal(0, 1, (count, 30, 20)), 0)
+
+    known, unseen = images(48), images(3000)
+    plain = best_caps(np.moveaxis(known, 1, 0).reshape(30, -1), 63)
+    before = squared_errors(unseen, plain).sum()
+    assert squared_errors(unseen, caps(expected(seen(known)))).sum() < 0.8 * before
 
 
 def test_every_large_activation_counts_though_samples_miss_it() -> None:
@@ -49,7 +84,7 @@ def test_a_channel_that_was_hardly_active_expects_what_the_others_do() -> None:
     activation[:, 7] = 0
     activation[5, 7, 11] = 0.01
     found = expected(seen(activation))
-    (silent, *others) = best_caps(found.values, 63, weights=found.weights)[[7, 0, 1, 2, 3]]
+    (silent, *others) = caps(found)[[7, 0, 1, 2, 3]]
     assert 0.5 * np.median(others) < silent < 2 * np.median(others)
 
 
@@ -57,8 +92,7 @@ def test_a_channel_of_small_activations_in_every_image_stays_small() -> None:
     activation = relu(4, 64, 20, 49)
     activation[:, 7] *= 0.01
     found = expected(seen(activation))
-    caps = best_caps(found.values, 63, weights=found.weights)
-    assert caps[7] < 0.03 * np.median(caps)
+    assert caps(found)[7] < 0.03 * np.median(caps(found))
 
 
 def test_no_activation_is_expected_above_a_ceiling() -> None:
@@ -75,7 +109,9 @@ def test_silence_expects_silence() -> None:
 def test_channels_together_are_one() -> None:
     found = expected(seen(relu(6, 16, 4, 25)))
     one = found.together()
-    assert one.values.shape == one.weights.shape == (1, found.values.size)
+    assert one.values.shape == one.weights.shape == one.spread.shape == (1, found.values.size)
+    each = one.spread.reshape(found.values.shape)
+    assert np.array_equal(each, np.broadcast_to(found.spread, each.shape))
     assert moments(one)[:, 0] == pytest.approx(moments(found).sum(axis=1))
 
 
@@ -94,4 +130,4 @@ def test_activations_at_a_ceiling_count_as_often_as_they_were_seen(share: float)
     at_most = np.isclose(found.values[0], 6.0)
     counted = found.weights[0, at_most].sum() / found.weights[0].sum()
     assert counted == pytest.approx((activation[:, 0] == 6.0).mean(), abs=0.03)
-    assert found.weights[0].sum() == pytest.approx(64 * 400 * 65 / 64, rel=0.02)
+    assert found.weights[0].sum() == pytest.approx(64 * 400, rel=0.02)

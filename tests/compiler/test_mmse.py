@@ -112,3 +112,36 @@ def test_a_sample_of_weight_n_counts_as_n_samples(levels: int) -> None:
     for row, counts in zip(samples, weights, strict=True):
         weighted = best_caps(row[None], levels, weights=counts[None].astype(np.float64))
         assert weighted == pytest.approx(best_caps(np.repeat(row, counts)[None], levels), rel=1e-9)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.3])
+def test_the_cap_of_one_spread_sample_is_its_largest_point(spread: float) -> None:
+    # With so many levels rounding costs nothing, and three points at √3 spreads carry the rest.
+    (cap,) = best_caps(np.array([[2.0]]), 100_000, spread=spread)
+    assert cap == pytest.approx(2 * np.exp(3**0.5 * spread), rel=0.06)
+
+
+def test_the_cap_of_spread_samples_serves_what_they_stand_for() -> None:
+    random = np.random.default_rng(8)
+    samples, spread = random.exponential(1, (1, 3000)), 0.3
+    drawn = samples * np.exp(random.normal(0, spread, (200, 1)) * np.ones((1, 3000)))
+    drawn = drawn.reshape(1, -1)
+    (cap,), (best,), (narrow,) = (
+        best_caps(samples, 63, spread=spread),
+        best_caps(drawn, 63),
+        best_caps(samples, 63),
+    )
+    least = squared_error(drawn, best, 63)
+    assert squared_error(drawn, cap, 63) < 1.05 * least
+    assert squared_error(drawn, narrow, 63) > 1.2 * least
+
+
+def test_each_sample_may_have_its_own_spread() -> None:
+    samples = np.array([[1.0, 3.0]])
+    both = best_caps(samples, 1000, spread=np.array([[0.0, 0.4]]))
+    assert both > best_caps(samples, 1000, spread=np.array([[0.4, 0.0]]))
+
+
+def test_no_spread_goes_beyond_a_ceiling() -> None:
+    samples = np.full((1, 10), 6.0)
+    assert best_caps(samples, 63, spread=0.5, ceiling=6.0) <= 6.0

@@ -187,3 +187,17 @@ def test_a_window_is_not_read_before_its_end() -> None:
     )
     for field in ("threshold", "bias", "initial"):
         assert np.array_equal(getattr(found, field), getattr(asked, field))
+
+
+@pytest.mark.parametrize(
+    ("timesteps", "phi", "moves"), [(8, 1, True), (31, 1, True), (32, 1, False)]
+)
+def test_thresholds_for_unseen_images_are_not_judged_by_those_seen(
+    timesteps: int, phi: int, moves: bool
+) -> None:
+    options = CompileOptions(timesteps=timesteps, phi=phi, windowed=True)
+    # Values to 0.5 for neurons that can tell 1.0: for these images smaller thresholds are better.
+    drive = np.random.default_rng(9).uniform(0, 0.5, (12, CHANNELS, 2, 2))
+    found, _, _ = searched(steady(drive, timesteps), drive.astype(np.float32), options)
+    assert (found.threshold.ravel() < 100).all() == moves
+    assert moves or (found.threshold.ravel() == 100).all()
