@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikec.compiler.arrays import Float64, Int64
+from spikec.compiler.options import CompileOptions
 
 _GRID = 64
 """Candidates of the first search, logarithmic."""
@@ -22,6 +23,10 @@ _POINTS, _SHARES = (-(3**0.5), 0.0, 3**0.5), (1 / 6, 2 / 3, 1 / 6)
 """Gauss–Hermite quadrature of three points: what a spread sample stands for, in its spread."""
 _HIGHEST = 1.05
 """Largest candidate: the cap may round up to the largest sample."""
+_MANY_LEVELS = 32
+"""φT from which large activations that were not sampled, or not seen, cost more than rounding. On
+136 other images the squared error of MobileNet-v2's activations, calibrated on 64, rises by 1 % at
+8 levels if they are expected, and falls by 2 % at 15, 14 % at 32, 37 % at 63 and 68 % at 127."""
 
 
 def best_caps(
@@ -75,6 +80,20 @@ def transfer(drive: Float64, step: Float64, levels: int, *, signed: bool = False
     """
     count: Float64 = np.floor(drive / step + 0.5).clip(-levels if signed else 0, levels)
     return count * step
+
+
+def reads_tail(windowed: bool, phi: int, options: CompileOptions) -> bool:
+    """Whether a cap is bounded by what may come: with many levels, on the whole charge at once.
+
+    What was seen then tells too little to judge a cap by.
+
+    With fewer levels the best cap lies among the samples. Where charge arrives unevenly, it also
+    bounds how much is fired too early in a step; there a cap for what may come costs more than it
+    brings (measured on MobileNet-v1). Other methods than mmse read samples and peaks alone.
+    """
+    whole = windowed or options.timesteps == 1
+    many = phi * options.timesteps >= _MANY_LEVELS
+    return whole and many and options.threshold_method == "mmse"
 
 
 def _spread_out(

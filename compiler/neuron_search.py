@@ -22,10 +22,10 @@ import numpy as np
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.copies import together
 from spikec.compiler.ir import Neuron, Node, Quantized
+from spikec.compiler.mmse import reads_tail
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.populations import AdaFire, Fire
 from spikec.compiler.quantization import Setting, settled, with_setting
-from spikec.compiler.thresholds import reads_tail
 
 _STEP = 0.7
 """η: damps a correction whose slope is only estimated."""

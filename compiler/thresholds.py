@@ -17,7 +17,7 @@ from spikec.compiler.calibration import Calibration
 from spikec.compiler.copies import carriers
 from spikec.compiler.expected_activations import Expected, expected
 from spikec.compiler.ir import Graph, Neuron
-from spikec.compiler.mmse import best_caps
+from spikec.compiler.mmse import best_caps, reads_tail
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.populations import Fire
 
@@ -26,10 +26,6 @@ Told = Callable[[int, int], None]
 
 _SAMPLES = 8192
 """Samples per channel: enough for a threshold within 1 % of the one from all activations."""
-_MANY_LEVELS = 32
-"""φT from which large activations that were not sampled, or not seen, cost more than rounding. On
-136 other images the squared error of MobileNet-v2's activations, calibrated on 64, rises by 1 % at
-8 levels if they are expected, and falls by 2 % at 15, 14 % at 32, 37 % at 63 and 68 % at 127."""
 
 
 def activation_samples(
@@ -127,17 +123,3 @@ def _tail(options: CompileOptions) -> int:
     windowed = options.windowed or "windowed" in options.search.modes
     phi = max(options.phi, options.search.phi_max or 0)
     return LONG_TAIL if reads_tail(windowed, phi, options) else 1
-
-
-def reads_tail(windowed: bool, phi: int, options: CompileOptions) -> bool:
-    """Whether a cap is bounded by what may come: with many levels, on the whole charge at once.
-
-    What was seen then tells too little to judge a cap by.
-
-    With fewer levels the best cap lies among the samples. Where charge arrives unevenly, it also
-    bounds how much is fired too early in a step; there a cap for what may come costs more than it
-    brings (measured on MobileNet-v1). Other methods than mmse read samples and peaks alone.
-    """
-    whole = windowed or options.timesteps == 1
-    many = phi * options.timesteps >= _MANY_LEVELS
-    return whole and many and options.threshold_method == "mmse"
