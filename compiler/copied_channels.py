@@ -176,11 +176,12 @@ def _mean_of(draft: GraphDraft, node: Node, copy_of: Int64) -> str:
         copy_of: See ``with_copies``.
     """
     channels = node.known_shape()[0]
-    behind, own = _Behind(draft, node), np.arange(len(copy_of))
-    first = behind.gathered(node.name, own[:channels]) if channels < len(own) else node.name
-    shares = np.where(copy_of == own, 1 / carriers(copy_of), 0.0)
+    behind, copied = _Behind(draft, node), is_copy(copy_of)
+    added = len(copy_of) > channels
+    first = behind.gathered(node.name, np.arange(channels)) if added else node.name
+    shares = np.where(copied, 0.0, 1 / carriers(copy_of))
     total = behind.scaled(first, shares[:channels])
-    slots = own[is_copy(copy_of)]
+    slots = np.flatnonzero(copied)
     while len(slots):  # as many at a time as stand for different channels
         _, at = np.unique(copy_of[slots], return_index=True)
         few = slots[at]

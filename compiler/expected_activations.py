@@ -2,8 +2,8 @@
 
 Where levels are many, a threshold is bounded by the largest activations alone, and few images show
 few of them. Each activation that was seen therefore stands for what another image might have had in
-its place, spread evenly around its logarithm as a kernel estimate of the channel's peak in an image
-is: with the standard deviation σ·n^(−1/5) over n images, σ that of the logarithm of the peak.
+its place: its logarithm is spread as a kernel estimate of that of the channel's peak in an image
+is, normally with standard deviation σ·n^(−1/5) over n images, σ that of the peak's logarithm.
 Source: Scott, *Multivariate Density Estimation*, 1992, for the width; ours, for its use.
 
 That says nothing of a channel that few images activate. One image is therefore added, as in

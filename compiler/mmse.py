@@ -56,9 +56,11 @@ def best_caps(
     weights = np.ones_like(samples) if weights is None else weights
     spread = np.broadcast_to(spread, samples.shape)
     most = np.broadcast_to(levels, len(samples)).tolist()
-    rows = (_spread_out(*row, ceiling) for row in zip(samples, weights, spread, strict=True))
     caps = np.array(
-        [_best_cap(*row, n, signed, ceiling) for row, n in zip(rows, most, strict=True)]
+        [
+            _best_cap(*_spread_out(row, counts, width, ceiling), top, signed, ceiling)
+            for row, counts, width, top in zip(samples, weights, spread, most, strict=True)
+        ]
     )
     alive = np.isfinite(caps)
     typical = float(np.median(caps[alive])) if alive.any() else ceiling or 1.0

@@ -7,6 +7,8 @@ from spikec.compiler.activations import ChannelSamples, channel_samples
 from spikec.compiler.expected_activations import Expected, expected
 from spikec.compiler.mmse import best_caps, transfer
 
+LEVELS = 63
+
 
 def seen(activation: np.ndarray, samples: int = 8192) -> ChannelSamples:
     """Samples of (images, channels, positions)."""
@@ -22,14 +24,14 @@ def moments(found: Expected) -> np.ndarray:
     return np.array([(found.weights * found.values**k).sum(axis=1) for k in (0, 1, 2, 4)])
 
 
-def caps(found: Expected, levels: int = 63) -> np.ndarray:
-    return best_caps(found.values, levels, weights=found.weights, spread=found.spread)
+def caps(found: Expected) -> np.ndarray:
+    return best_caps(found.values, LEVELS, weights=found.weights, spread=found.spread)
 
 
-def squared_errors(activation: np.ndarray, cap: np.ndarray, levels: int = 63) -> np.ndarray:
+def squared_errors(activation: np.ndarray, cap: np.ndarray) -> np.ndarray:
     """Mean squared error per channel of (images, channels, positions)."""
-    step = cap[:, None] / levels
-    return ((transfer(activation, step, levels) - activation) ** 2).mean(axis=(0, 2))
+    step = cap[:, None] / LEVELS
+    return ((transfer(activation, step, LEVELS) - activation) ** 2).mean(axis=(0, 2))
 
 
 def test_channels_active_in_all_images_expect_what_was_seen() -> None:
@@ -66,7 +68,7 @@ def test_caps_for_what_is_expected_serve_unseen_images_better(varying: float) ->
         return np.maximum(sizes * random.normal(0, 1, (count, 30, 20)), 0)
 
     known, unseen = images(48), images(3000)
-    plain = best_caps(np.moveaxis(known, 1, 0).reshape(30, -1), 63)
+    plain = best_caps(np.moveaxis(known, 1, 0).reshape(30, -1), LEVELS)
     before = squared_errors(unseen, plain).sum()
     assert squared_errors(unseen, caps(expected(seen(known)))).sum() < 0.8 * before
 

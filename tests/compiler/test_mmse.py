@@ -124,13 +124,10 @@ def test_the_cap_of_one_spread_sample_is_its_largest_point(spread: float) -> Non
 def test_the_cap_of_spread_samples_serves_what_they_stand_for() -> None:
     random = np.random.default_rng(8)
     samples, spread = random.exponential(1, (1, 3000)), 0.3
-    drawn = samples * np.exp(random.normal(0, spread, (200, 1)) * np.ones((1, 3000)))
-    drawn = drawn.reshape(1, -1)
-    (cap,), (best,), (narrow,) = (
-        best_caps(samples, 63, spread=spread),
-        best_caps(drawn, 63),
-        best_caps(samples, 63),
-    )
+    drawn = (samples * np.exp(random.normal(0, spread, (200, 1)))).reshape(1, -1)
+    (cap,) = best_caps(samples, 63, spread=spread)
+    (best,) = best_caps(drawn, 63)
+    (narrow,) = best_caps(samples, 63)
     least = squared_error(drawn, best, 63)
     assert squared_error(drawn, cap, 63) < 1.05 * least
     assert squared_error(drawn, narrow, 63) > 1.2 * least
