@@ -44,8 +44,11 @@ docs/accuracy.md, "What has been sent half-way"."""
 _TRIAL_UPDATES = 2**22
 """Neuron updates that one trial may cost; large maps have samples enough in fewer images."""
 _TRIAL_IMAGES = 16
+_CHANNELS_PER_IMAGE = 8
 _TRIAL_SAMPLES = 2**14
-"""A trial runs on at least so many images, or on as many as give so many samples per channel."""
+"""A trial runs on at least so many images, or on as many as give so many samples per channel. Wide
+layers tell many classes apart, and few images activate any one of their channels: one image for so
+many channels."""
 
 FireOn = Callable[[AdaFire, int], Array]
 """(population, images) → its payloads on so many calibration images, (T, images, *shape), or, for
@@ -138,7 +141,9 @@ class NeuronSearch:
         channels, *spatial = self._node.known_shape()
         positions = int(np.prod(spatial, dtype=int))
         updates = self._options.timesteps * channels * positions
-        least = min(_TRIAL_IMAGES, -(-_TRIAL_SAMPLES // positions))
+        tries = self._moves() or bool(self._delays())
+        few = max(_TRIAL_IMAGES, channels // _CHANNELS_PER_IMAGE) if tries else _TRIAL_IMAGES
+        least = min(few, -(-_TRIAL_SAMPLES // positions))
         return min(len(self._target), max(least, _TRIAL_UPDATES // updates))
 
     def _delays(self) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ import pytest
 from graphs import Sketch
 
 from spikec.backends.reference import ReferenceBackend
+from spikec.compiler import neuron_search
 from spikec.compiler.ir import Node, Quantized
 from spikec.compiler.neuron_search import NeuronSearch, channel_means
 from spikec.compiler.options import CompileOptions
@@ -20,17 +21,19 @@ CHANNELS = 3
 VMAX = 2**23 - 1
 
 
-def population(options: CompileOptions = OPTIONS) -> tuple[Node, Quantized]:
-    """A Relu of three channels with threshold 1.0 and a step of 0.01."""
-    sketch = Sketch(1, 2, 2).conv("c", CHANNELS, kernel=1).add("r", "Relu").conv("out", 2)
+def population(
+    options: CompileOptions = OPTIONS, channels: int = CHANNELS
+) -> tuple[Node, Quantized]:
+    """A Relu with threshold 1.0 and a step of 0.01."""
+    sketch = Sketch(1, 2, 2).conv("c", channels, kernel=1).add("r", "Relu").conv("out", 2)
     graph = place_neurons(options).apply(sketch.graph())
-    weights = np.full((CHANNELS, 1, 1, 1), 1.27, np.float32)
+    weights = np.full((channels, 1, 1, 1), 1.27, np.float32)
     graph = graph.mapped(
         lambda node: node.updated(params={1: weights}) if node.name == "c" else node
     )
     neuron = graph["r"].neuron
     assert neuron is not None
-    node = graph["r"].updated(neuron=replace(neuron, threshold=np.ones(CHANNELS)))
+    node = graph["r"].updated(neuron=replace(neuron, threshold=np.ones(channels)))
     quantized = quantize(
         node, current_paths(graph, "r"), {"x": np.ones((1, 1, 1))}, np.zeros((1, 1, 1)), options
     )
@@ -42,7 +45,7 @@ def searched(
     current: np.ndarray, target: np.ndarray, options: CompileOptions = OPTIONS, misled: int = 0
 ) -> tuple[AdaFire, np.ndarray, np.ndarray]:
     """The population found, and its and the untouched one's squared error per channel."""
-    node, quantized = population(options)
+    node, quantized = population(options, target.shape[1])
 
     def fire(trial: AdaFire, images: int) -> np.ndarray:
         backend = ReferenceBackend()
@@ -200,4 +203,17 @@ def test_thresholds_for_unseen_images_are_not_judged_by_those_seen(
     drive = np.random.default_rng(9).uniform(0, 0.5, (12, CHANNELS, 2, 2))
     found, _, _ = searched(steady(drive, timesteps), drive.astype(np.float32), options)
     assert (found.threshold.ravel() < 100).all() == moves
+    assert moves or (found.threshold.ravel() == 100).all()
+
+
+@pytest.mark.parametrize(("channels", "moves"), [(CHANNELS, False), (20 * 8, True)])
+def test_thresholds_of_wide_layers_are_judged_on_more_images(
+    monkeypatch: pytest.MonkeyPatch, channels: int, moves: bool
+) -> None:
+    monkeypatch.setattr(neuron_search, "_TRIAL_UPDATES", 1)
+    # Neurons that can tell 1.0, and values to 2.0 that the first 16 images do not show.
+    drive = np.zeros((20, channels, 2, 2))
+    drive[16:] = np.random.default_rng(3).uniform(1, 2, (4, channels, 2, 2))
+    found, _, _ = searched(steady(drive), drive.astype(np.float32))
+    assert (found.threshold.ravel() > 100).all() == moves
     assert moves or (found.threshold.ravel() == 100).all()
