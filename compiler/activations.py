@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,10 @@ class ChannelSamples:
         """Largest |activation| per channel over all images, (channels,)."""
         peak: Float64 = np.abs(self.tail).max(axis=1).astype(np.float64)
         return peak
+
+    def thinned(self, samples: int) -> ChannelSamples:
+        """With at most so many random samples of each channel, 1 or more, from all images alike."""
+        return replace(self, values=self.values[:, :: -(-self.values.shape[1] // samples)])
 
 
 def channel_samples(

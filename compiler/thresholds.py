@@ -26,6 +26,8 @@ Told = Callable[[int, int], None]
 
 _SAMPLES = 8192
 """Samples per channel: enough for a threshold within 1 % of the one from all activations."""
+_LAYER_SAMPLES = 2**20
+"""Samples of all channels for one threshold that allows for unseen images."""
 
 
 def activation_samples(
@@ -114,8 +116,10 @@ def _likely(
     """The activations that a neuron's caps are chosen for: the sampled values, or more."""
     if not reads_tail(neuron.windowed, neuron.phi, options):
         return Expected(values, np.ones_like(values), np.zeros((1, 1)))
-    found = expected(samples, neuron.ceiling)
-    return found if neuron.per_channel else found.together()
+    if neuron.per_channel:
+        return expected(samples, neuron.ceiling)
+    thinned = samples.thinned(max(1, _LAYER_SAMPLES // len(samples.values)))
+    return expected(thinned, neuron.ceiling).together()
 
 
 def _tail(options: CompileOptions) -> int:

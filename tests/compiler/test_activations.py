@@ -71,6 +71,18 @@ def test_of_a_tail_of_one_the_peak_is_left() -> None:
     assert np.array_equal(short.values, long.values)
 
 
+@pytest.mark.parametrize(
+    ("samples", "kept"), [(1, 1), (7, 7), (9, 8), (10, 10), (39, 20), (40, 40)]
+)
+def test_thinned_samples_are_of_all_images_alike(samples: int, kept: int) -> None:
+    found = channel_samples(numbered(10, 5), 10, 40, seed=0)["a"]
+    thinned = found.thinned(samples)
+    assert thinned.values.shape[1] == kept <= samples
+    assert np.isin(thinned.values, found.values).all()
+    assert np.ptp(np.bincount(thinned.values[0].astype(int), minlength=10)) <= 1
+    assert (thinned.count, thinned.images) == (found.count, found.images)
+
+
 def test_how_the_peaks_of_images_vary_is_told_by_channel() -> None:
     activation = np.random.default_rng(3).normal(0, 1, (40, 3, 5, 5)).astype(np.float32)
     activation[:39, 1] = 0
