@@ -138,6 +138,7 @@ class NeuronSearch:
         return settled(self._node.neuron, self._best)
 
     def _trial_images(self) -> int:
+        """Images of a trial; where neither threshold nor delay is tried, for a first bias alone."""
         channels, *spatial = self._node.known_shape()
         positions = int(np.prod(spatial, dtype=int))
         updates = self._options.timesteps * channels * positions
