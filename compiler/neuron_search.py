@@ -142,9 +142,8 @@ class NeuronSearch:
         channels, *spatial = self._node.known_shape()
         positions = int(np.prod(spatial, dtype=int))
         updates = self._options.timesteps * channels * positions
-        tries = self._moves() or bool(self._delays())
-        few = max(_TRIAL_IMAGES, channels // _CHANNELS_PER_IMAGE) if tries else _TRIAL_IMAGES
-        least = min(few, -(-_TRIAL_SAMPLES // positions))
+        wide = channels // _CHANNELS_PER_IMAGE if self._moves() or self._delays() else 0
+        least = min(max(_TRIAL_IMAGES, wide), -(-_TRIAL_SAMPLES // positions))
         return min(len(self._target), max(least, _TRIAL_UPDATES // updates))
 
     def _delays(self) -> tuple[float, ...]:

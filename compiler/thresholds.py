@@ -84,17 +84,16 @@ def _peaks(samples: ChannelSamples, neuron: Neuron) -> Float64:
 
 
 def _caps(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> Float64:
-    values = samples.values.astype(np.float64)
-    values = values if neuron.per_channel else values.reshape(1, -1)
     match options.threshold_method:
         case "percentile":
+            values = _values(samples, neuron)
             return percentile_caps(values, options.threshold_percentile, ceiling=neuron.ceiling)
         case "maximum":
             return np.minimum(_peaks(samples, neuron), neuron.ceiling or np.inf)
         case "balancing":
-            return balanced_caps(values, ceiling=neuron.ceiling)
+            return balanced_caps(_values(samples, neuron), ceiling=neuron.ceiling)
         case _:
-            likely = _likely(samples, values, neuron, options)
+            likely = _likely(samples, neuron, options)
             return best_caps(
                 likely.values,
                 _levels(neuron, options),
@@ -105,16 +104,21 @@ def _caps(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> F
             )
 
 
+def _values(samples: ChannelSamples, neuron: Neuron) -> Float64:
+    """Random samples, (channels or 1, samples)."""
+    values = samples.values.astype(np.float64)
+    return values if neuron.per_channel else values.reshape(1, -1)
+
+
 def _levels(neuron: Neuron, options: CompileOptions) -> Int64:
     """φT; of a channel that several carry, as often."""
     return neuron.phi * options.timesteps * carriers(neuron.copy_of)
 
 
-def _likely(
-    samples: ChannelSamples, values: Float64, neuron: Neuron, options: CompileOptions
-) -> Expected:
+def _likely(samples: ChannelSamples, neuron: Neuron, options: CompileOptions) -> Expected:
     """The activations that a neuron's caps are chosen for: the sampled values, or more."""
     if not reads_tail(neuron.windowed, neuron.phi, options):
+        values = _values(samples, neuron)
         return Expected(values, np.ones_like(values), np.zeros((1, 1)))
     if neuron.per_channel:
         return expected(samples, neuron.ceiling)
