@@ -16,6 +16,7 @@ from spikec.compiler.path_scales import (
     NotUniformError,
     SplitPath,
     carried,
+    input_channels,
     input_values,
     output_rows,
     per_channel,
@@ -62,9 +63,7 @@ def _inputs_uniform(path: Path) -> bool:
     part = split(path)
     _check_gains(path, part)
     try:
-        bare = tuple(step for step in part.before if not isinstance(step.apply, Gain))
-        without = SplitPath(bare, part.synapses, part.after, part.shape, part.result)
-        input_values(_channel_numbers(path.shape), path.shape, without)
+        input_channels(path.shape, part)
     except NotUniformError:
         return False
     return True

@@ -7,7 +7,7 @@ weights must arrive with one gain; and where a sink has a step per channel, in o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -110,6 +110,17 @@ def input_values(values: Array, source_shape: Shape, part: SplitPath) -> Array:
         channels = per_channel(arrived).reshape(-1)
         return np.broadcast_to(channels, (part.shape[0],)) if channels.size == 1 else channels
     return np.broadcast_to(arrived, part.shape).ravel()
+
+
+def input_channels(source_shape: Shape, part: SplitPath) -> Int64:
+    """Which channel of the source each input of the synapses reads: 1…channels, 0: none, (inputs,).
+
+    Raises:
+        NotUniformError: An input reads several.
+    """
+    bare = tuple(step for step in part.before if not isinstance(step.apply, Gain))
+    numbers = np.arange(1, source_shape[0] + 1).reshape(-1, *[1] * (len(source_shape) - 1))
+    return np.asarray(input_values(numbers, source_shape, replace(part, before=bare)), np.int64)
 
 
 def output_rows(part: SplitPath, sink_shape: Shape) -> Int64:

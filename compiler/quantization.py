@@ -15,20 +15,14 @@ import numpy as np
 from spikec.compiler.arrays import Array, Float64, Int64
 from spikec.compiler.connections import Connection
 from spikec.compiler.copies import starts
+from spikec.compiler.drives import Drive, drive
 from spikec.compiler.errors import BoundError
 from spikec.compiler.fixed_point import largest, rounded, split_bias
 from spikec.compiler.ir import Neuron, Node, Quantized
 from spikec.compiler.options import CompileOptions
-from spikec.compiler.path_scales import (
-    SplitPath,
-    input_values,
-    output_rows,
-    row_gains,
-    split,
-    weightless_factors,
-)
+from spikec.compiler.path_scales import weightless_factors
 from spikec.compiler.paths import Path
-from spikec.compiler.populations import AdaFire, Population, Readout, Shape
+from spikec.compiler.populations import AdaFire, Population, Readout
 
 _MAX_EXPONENT = 14
 """Largest shift between the connections of one population: a weight of 127·2^14 still leaves a
@@ -43,27 +37,6 @@ _PAYLOADS_HELD = 4
 """No threshold has more units than this, and a membrane holds so many of the largest payloads.
 Where weight decay has left a channel with weights of 1e-9, a step made for them would blow the
 threshold out of the membrane; such weights are 0."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Drive:
-    """What one path adds to a population, in real numbers.
-
-    Attributes:
-        source: Name of the population that the path starts at.
-        part: The path, split at its synapses.
-        weights: Activation per unit of payload, same shape as the synapses' weights.
-        rows: Channel of the sink that each row of weights adds to, −1: none, (rows,).
-        peak: Largest |weight| per channel of the sink, (channels,); 0 where no row arrives.
-        fan_in: Weights per row.
-    """
-
-    source: str
-    part: SplitPath
-    weights: Float64
-    rows: Int64
-    peak: Float64
-    fan_in: int
 
 
 def quantize(
@@ -89,10 +62,11 @@ def quantize(
     neuron, shape = node.neuron, node.known_shape()
     assert neuron is not None
     channels = shape[0] if neuron.per_channel and neuron.kind == "adafire" else 1
-    drives = [_drive(path, scales[path.source], shape, channels) for path in paths]
+    drives = [drive(path, scales[path.source], shape, channels) for path in paths]
     limit = largest(options.weight_bits)
-    exponents = _exponents(drives)
-    step = _steps(drives, exponents, limit)
+    peaks = [each.peaks(channels) for each in drives]
+    exponents = _exponents(peaks)
+    step = _steps(peaks, exponents, limit)
     if neuron.threshold is not None:
         lift = _lift(neuron.threshold, step)
         exponents = [exponent + lift for exponent in exponents]
@@ -100,8 +74,8 @@ def quantize(
         units = max(1, min(_LARGEST_THRESHOLD, held))
         step = np.maximum(step / 2**lift, neuron.threshold / units)
     connections = tuple(
-        _connection(drive, node.name, step, exponent, limit)
-        for drive, exponent in zip(drives, exponents, strict=True)
+        _connection(each, node.name, step, exponent, limit)
+        for each, exponent in zip(drives, exponents, strict=True)
     )
     spread = step.reshape(-1, *[1] * (len(shape) - 1))
     delay = 0.0 if neuron.delay is None else neuron.delay.reshape(-1, *[1] * (len(shape) - 1))
@@ -109,43 +83,13 @@ def quantize(
     return Quantized(population, connections, spread, bias)
 
 
-def _drive(path: Path, scale: Float64, sink: Shape, channels: int) -> _Drive:
-    part = split(path)
-    synapses = part.synapses
-    shared = input_values(np.broadcast_to(scale, path.shape), path.shape, part)
-    gains = row_gains(part) * path.gain
-    weights = synapses.weights * shared[synapses.inputs] * gains[synapses.outputs]
-    rows = channels_of_rows(output_rows(part, sink), part.result[0], channels)
-    peak_of_row = np.zeros(part.result[0])
-    np.maximum.at(
-        peak_of_row,
-        np.broadcast_to(synapses.outputs, weights.shape).ravel(),
-        np.abs(weights).ravel(),
-    )
-    peak = np.zeros(channels)
-    np.maximum.at(peak, rows[rows >= 0], peak_of_row[rows >= 0])
-    return _Drive(path.source, part, weights, rows, peak, max(1, weights.size // part.result[0]))
-
-
-def channels_of_rows(arrived: Int64, rows: int, channels: int) -> Int64:
-    """For each row of weights the sink channel that it adds to; 0 for all if there is but one."""
-    result = np.full(rows + 1, -1, dtype=np.int64)
-    if channels == 1:
-        result[np.unique(arrived)] = 0
-    else:
-        flat = arrived.reshape(arrived.shape[0], -1)
-        where = np.broadcast_to(np.arange(flat.shape[0])[:, None], flat.shape)
-        result[flat.ravel()] = where.ravel()
-    return result[1:]
-
-
-def _exponents(drives: Sequence[_Drive]) -> list[int]:
+def _exponents(peaks: Sequence[Float64]) -> list[int]:
     """Shifts that give every connection the full range of its weights.
 
     With one step s for all, the connection with the largest weights would leave the others a few
     levels. Its weights are divided by 2^e instead, in steps of its natural size.
     """
-    naturals = [np.median(d.peak[d.peak > 0]) if np.any(d.peak > 0) else 0.0 for d in drives]
+    naturals = [np.median(peak[peak > 0]) if np.any(peak > 0) else 0.0 for peak in peaks]
     base = min((natural for natural in naturals if natural > 0), default=1.0)
     return [
         int(np.clip(np.rint(np.log2(natural / base)), 0, _MAX_EXPONENT)) if natural > 0 else 0
@@ -153,10 +97,10 @@ def _exponents(drives: Sequence[_Drive]) -> list[int]:
     ]
 
 
-def _steps(drives: Sequence[_Drive], exponents: Sequence[int], limit: int) -> Float64:
+def _steps(peaks: Sequence[Float64], exponents: Sequence[int], limit: int) -> Float64:
     """The smallest step s per channel that keeps |w_int| ≤ limit; never 0."""
-    peaks = [drive.peak / 2.0**exponent for drive, exponent in zip(drives, exponents, strict=True)]
-    step = np.max(peaks, axis=0) / limit
+    shifted = [peak / 2.0**exponent for peak, exponent in zip(peaks, exponents, strict=True)]
+    step = np.max(shifted, axis=0) / limit
     alive = step > 0
     # A channel without weights takes a typical step: its bias and threshold still need units.
     return np.where(alive, step, np.median(step[alive]) if alive.any() else 1.0)
@@ -168,16 +112,15 @@ def _lift(threshold: Float64, step: Float64) -> int:
     return int(np.clip(np.ceil(np.log2(_FINE_THRESHOLD / max(units, 1e-9))), 0, 8))
 
 
-def _connection(drive: _Drive, sink: str, step: Float64, exponent: int, limit: int) -> Connection:
-    per_row = np.where(drive.rows >= 0, step[drive.rows], 1.0) * 2.0**exponent
-    synapses = drive.part.synapses
-    integers = rounded(drive.weights / per_row[synapses.outputs], limit).astype(np.int8)
+def _connection(part: Drive, sink: str, step: Float64, exponent: int, limit: int) -> Connection:
+    per_row = np.where(part.rows >= 0, step[part.rows], 1.0) * 2.0**exponent
+    integers = rounded(part.weights / per_row[part.outputs], limit).astype(np.int8)
     factors = (
-        *weightless_factors(drive.part.before),
-        synapses.quantized(integers),
-        *weightless_factors(drive.part.after),
+        *weightless_factors(part.path.before),
+        part.path.synapses.quantized(integers),
+        *weightless_factors(part.path.after),
     )
-    return Connection(drive.source, sink, factors, exponent)
+    return Connection(part.source, sink, factors, exponent)
 
 
 def _population(

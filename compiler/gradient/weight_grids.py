@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikec.compiler.arrays import Float64, Int64
+from spikec.compiler.drives import channels_of_rows
 from spikec.compiler.fixed_point import largest
 from spikec.compiler.frontier import population_nodes
 from spikec.compiler.integers import with_integers
@@ -21,14 +22,14 @@ from spikec.compiler.path_scales import (
     NotUniformError,
     SplitPath,
     carried,
+    input_channels,
     input_values,
     output_rows,
     per_channel,
     row_gains,
     split,
 )
-from spikec.compiler.paths import Gain, Path, current_paths
-from spikec.compiler.quantization import channels_of_rows
+from spikec.compiler.paths import Path, current_paths
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,11 +144,8 @@ def _summand(path: Path, node: Node, channels: int, factor: float) -> Summand:
 def _inputs(path: Path, part: SplitPath) -> tuple[Int64, Float64]:
     """Per input of the synapses: the source's channel, −1 for none, and the gains before it."""
     gains = input_values(np.ones([1] * len(path.shape)), path.shape, part)
-    without = tuple(step for step in part.before if not isinstance(step.apply, Gain))
-    bare = SplitPath(without, part.synapses, part.after, part.shape, part.result)
-    numbers = np.arange(1, path.shape[0] + 1).reshape(-1, *[1] * (len(path.shape) - 1))
     try:
-        readers = input_values(np.broadcast_to(numbers, path.shape), path.shape, bare)
+        readers = input_channels(path.shape, part)
     except NotUniformError:  # the source has one threshold, which stands in its first channel
-        readers = input_values(np.ones(path.shape), path.shape, bare)
-    return np.asarray(readers, np.int64) - 1, np.asarray(gains, np.float64)
+        readers = np.ones(len(gains), np.int64)
+    return readers - 1, np.asarray(gains, np.float64)
