@@ -15,7 +15,7 @@ import numpy as np
 from spikec.compiler.arrays import Array, Float64, Int64
 from spikec.compiler.copies import carriers, is_copy
 from spikec.compiler.ir import Graph, GraphDraft, Node
-from spikec.compiler.paths import has_weights
+from spikec.compiler.paths import closes_region, has_weights
 
 _MATRICES = ("Conv", "Gemm")
 """Operators whose weights have one row per channel that they make."""
@@ -44,21 +44,26 @@ def can_copy(graph: Graph, node: Node) -> bool:
     other populations send; its thresholds differ by channel; and no max pool counts its spikes.
     """
     neuron = node.neuron
-    if neuron is None or neuron.kind != "adafire" or node.op not in ("Relu", "Clip"):
+    if neuron is None or neuron.kind != "adafire" or not neuron.per_channel:
         return False
-    (source,) = graph.sources(node.name)
-    pooled = any(graph[name].op == "MaxPool" for name in _read_through(graph, node.name))
-    return neuron.per_channel and not pooled and _can_make(graph, source)
+    if any(graph[name].op == "MaxPool" for name in _read_through(graph, node.name)):
+        return False
+    if closes_region(node):
+        return _can_make(graph, graph.sources(node.name)[0])
+    return _has_copies(graph, node)
 
 
 def _can_make(graph: Graph, name: str) -> bool:
     """Whether copies of the channels of a node can be made; it is read by one other alone."""
     node = graph[name]
-    if node.neuron is not None or len(graph.consumers(name)) != 1:
-        return False
+    return node.neuron is None and len(graph.consumers(name)) == 1 and _has_copies(graph, node)
+
+
+def _has_copies(graph: Graph, node: Node) -> bool:
+    """Whether what a node computes can be computed with copied channels."""
     if _is_matrix(node):
         return True
-    operands = graph.sources(name)
+    operands = graph.sources(node.name)
     if _is_depthwise(node):
         return _is_sent(graph, operands[0])
     same = all(graph[operand].shape == node.shape for operand in operands)
@@ -99,12 +104,14 @@ def _is_depthwise(node: Node) -> bool:
 def _copied(draft: GraphDraft, name: str, copy_of: Int64) -> None:
     node = draft.nodes[name]
     assert node.neuron is not None
-    (source,) = draft.operands[name].values()
     readers = draft.consumers(name)
-    made = _make(draft, source, copy_of)
-    draft.operands[name] = dict.fromkeys(draft.operands[name], made)
+    if closes_region(node):
+        operands = draft.operands[name]
+        draft.operands[name] = {slot: _make(draft, n, copy_of) for slot, n in operands.items()}
+    else:
+        _remake(draft, node, copy_of)
     neuron = replace(node.neuron, copy_of=copy_of)
-    draft.nodes[name] = _of_channels(node, len(copy_of)).updated(neuron=neuron)
+    draft.nodes[name] = _of_channels(draft.nodes[name], len(copy_of)).updated(neuron=neuron)
     matrices = [reader for reader in readers if _is_reader(draft, reader)]
     for reader in matrices:
         _take_mean(draft, reader, copy_of)
@@ -123,15 +130,20 @@ def _of_channels(node: Node, channels: int) -> Node:
 def _make(draft: GraphDraft, name: str, copy_of: Int64) -> str:
     """Name of the node with the copied channels of another; see ``_can_make``."""
     node = draft.nodes[name]
-    if node.neuron is None and (_is_matrix(node) or _is_depthwise(node)):
-        _copy_rows(draft, node, copy_of)
-    elif node.neuron is None and _has_rows(draft, name):
-        operands = draft.operands[name]
-        draft.operands[name] = {slot: _make(draft, n, copy_of) for slot, n in operands.items()}
-        draft.nodes[name] = _of_channels(node, len(copy_of))
-    else:
+    if not _has_rows(draft, name):
         return _Behind(draft, node).gathered(name, copy_of)
+    _remake(draft, node, copy_of)
     return name
+
+
+def _remake(draft: GraphDraft, node: Node, copy_of: Int64) -> None:
+    """The same node with copied channels: of rows of weights, or of what it adds."""
+    if _is_matrix(node) or _is_depthwise(node):
+        _copy_rows(draft, node, copy_of)
+        return
+    operands = draft.operands[node.name]
+    draft.operands[node.name] = {slot: _make(draft, n, copy_of) for slot, n in operands.items()}
+    draft.nodes[node.name] = _of_channels(node, len(copy_of))
 
 
 def _has_rows(draft: GraphDraft, name: str) -> bool:

@@ -3,9 +3,10 @@
 Networks keep channels that no image activates, see ``silent_channels``; their neurons are on the
 chip all the same, and each may carry a copy of another channel of its layer, which is then told in
 more levels: see ``copies``. Beyond them a user may add neurons, in any layer. What a channel's
-rounding costs is measured in the float network, see ``rounding_costs``; with k carriers its squared
-error is k² times smaller. Copies go one by one to where they lower the cost most: of a silent
-channel, in its layer; of neurons that are added, per neuron, in the whole network. Source: ours.
+rounding costs is measured in the float network, see ``rounding_costs``, in a large one layer by
+layer instead of channel by channel; with k carriers its squared error is k² times smaller. Copies
+go one by one to where they lower the cost most: of a silent channel, in its layer; of neurons that
+are added, per neuron, in the whole network. Source: ours.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +24,12 @@ from spikec.compiler.calibration import Calibration
 from spikec.compiler.copied_channels import can_copy, with_copies
 from spikec.compiler.copies import is_copy
 from spikec.compiler.frontier import population_nodes
-from spikec.compiler.ir import Graph
+from spikec.compiler.influences import influences
+from spikec.compiler.ir import Graph, Node
 from spikec.compiler.network_macs import macs_told
 from spikec.compiler.ops.linear import multiplications
 from spikec.compiler.options import CompileOptions
+from spikec.compiler.paths import closes_region
 from spikec.compiler.rounding_costs import RoundingCosts
 from spikec.compiler.silent_channels import silent_channels
 
@@ -34,8 +37,8 @@ _IMAGES, _FEWEST = 32, 4
 """Images on which the cost of rounding is measured; fewer where a large network would exceed the
 bound."""
 _MULTIPLICATIONS = 2**39
-"""Bound on what measuring may cost in all; a large network's layers are measured in order until it
-is spent, for the first ones cost most, and those behind are not copied."""
+"""Bound on what measuring may cost in all. Where even the fewest images exceed it channel by
+channel, what a layer costs is measured, and shared out among its channels."""
 _LEAST = 0.01
 """Part of a layer's cost that a copy in a silent channel has to save, for it also sends spikes."""
 
@@ -77,8 +80,8 @@ def copy_channels(
         options: Which copies are allowed; T, φ and firing rules.
         progress: Told of layers done and in all.
     """
-    names = [node.name for node in population_nodes(graph) if can_copy(graph, node)]
-    silent = silent_channels(graph, calibration, names)
+    nodes = [node for node in population_nodes(graph) if can_copy(graph, node)]
+    silent = _silent(graph, calibration, nodes)
     if not options.extra_neurons:
         silent = {name: found for name, found in silent.items() if found.any() and not found.all()}
     costs = _costs(graph, silent, calibration, options, progress)
@@ -155,6 +158,14 @@ def _neurons(graph: Graph) -> int:
     return sum(math.prod(node.known_shape()) for node in fires)
 
 
+def _silent(graph: Graph, calibration: Calibration, nodes: Sequence[Node]) -> dict[str, Array]:
+    """Which channels of some populations are silent, (C,); of signed ones none."""
+    rectified = [node.name for node in nodes if closes_region(node)]
+    silent = silent_channels(graph, calibration, rectified)
+    none = {node.name: np.zeros(node.known_shape()[0], np.bool_) for node in nodes}
+    return none | silent
+
+
 def _costs(
     graph: Graph,
     silent: Mapping[str, Array],
@@ -162,27 +173,30 @@ def _costs(
     options: CompileOptions,
     progress: Callable[[int, int], None],
 ) -> dict[str, Float64]:
-    """What rounding of each channel of some layers costs, as far as measuring is allowed to."""
+    """What rounding of each channel of some layers costs."""
     costs: dict[str, Float64] = {}
-    work = _work(graph, list(silent))
-    count = int(np.clip(_MULTIPLICATIONS // max(1, sum(work.values())), _FEWEST, _IMAGES))
-    few, left = calibration.first(count), _MULTIPLICATIONS
+    behind = _multiplications_behind(graph, list(silent))
+    each = sum(count * len(silent[name]) for name, count in behind.items())
+    shares = influences(graph) if each * _FEWEST > _MULTIPLICATIONS else None
+    work = each if shares is None else sum(behind.values())
+    count = int(np.clip(_MULTIPLICATIONS // max(1, work), _FEWEST, _IMAGES))
+    few = calibration.first(count)
     for done, (name, dead) in enumerate(silent.items()):
         progress(done, len(silent))
-        left -= work[name] * count
-        if left < 0 and done:
-            break
-        costs[name] = RoundingCosts(graph, graph[name], few, options).found(~dead)
+        measured = RoundingCosts(graph, graph[name], few, options)
+        costs[name] = (
+            measured.found(~dead) if shares is None else measured.shared(~dead, shares[name])
+        )
     progress(len(silent), len(silent))
     return costs
 
 
-def _work(graph: Graph, names: Collection[str]) -> dict[str, int]:
-    """Multiplications of measuring layers on an image: all that lies behind them, per channel."""
-    work: dict[str, int] = {}
+def _multiplications_behind(graph: Graph, names: Collection[str]) -> dict[str, int]:
+    """Multiplications of an image from each layer to the output, at least 1."""
+    found: dict[str, int] = {}
     behind = 0
     for node in reversed(list(graph)):
         if node.name in names:
-            work[node.name] = node.known_shape()[0] * max(1, behind)
+            found[node.name] = max(1, behind)
         behind += multiplications([node])
-    return work
+    return found

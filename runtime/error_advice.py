@@ -141,7 +141,7 @@ def _levels(cause: str, population: AdaFire, program: Program) -> tuple[str, str
         reason += f" is expressible; with more than {levels} levels θ need not be so small"
     else:
         reason = f"{levels} levels; twice as many quarter the square of the rounding error"
-    if population.phi == 1 and population.fire is not Fire.SIGNED:  # those cannot be copied
+    if population.phi == 1:
         reason += "; where spikes carry no payload, copies add levels: --extra-neurons 0.25"
     option = f"--phi {phi}" if phi > population.phi else f"-T {2 * program.timesteps}"
     return option, reason

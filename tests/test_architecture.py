@@ -49,7 +49,7 @@ COMPILER_LAYERS = (
     ("activations", "calibration", "regions"),
     ("expected_activations",),
     ("thresholds",),
-    ("walk", "error_terms", "rounding_costs", "silent_channels"),
+    ("walk", "error_terms", "rounding_costs", "silent_channels", "influences"),
     ("gradient", "network_macs"),
     ("copy_assignment",),
     ("lower", "exit_ladder"),

@@ -19,6 +19,8 @@ COPIES = np.array([0, 1, 0, 3, 1, 0])
 FREE = [2, 4, 5]
 WIDER = np.array([0, 0, 2, 3, 4, 5, 0, 3, 3, 5])
 """Channel 1 carries a copy, and four more behind the six."""
+MORE = np.array([0, 1, 2, 3, 4, 5, 0, 3, 3, 5])
+"""Four more carry copies."""
 
 
 def read_by(name: str) -> Sketch:
@@ -113,13 +115,34 @@ MADE = (
 def test_channels_of_sums_and_depthwise_layers_are_copied_too(name: str) -> None:
     graph = place_neurons(OPTIONS).apply(made_by(name).graph())
     assert can_copy(graph, graph["q"])
-    wider = np.array([0, 1, 2, 3, 4, 5, 0, 3, 3, 5])
-    both = with_copies(graph, {"r": np.append(np.arange(6), [1, 5]), "q": wider})
-    alone = with_copies(graph, {"q": wider})
+    both = with_copies(graph, {"r": np.append(np.arange(6), [1, 5]), "q": MORE})
+    alone = with_copies(graph, {"q": MORE})
     for copied in (both, alone):
         assert np.abs(outputs(copied) - outputs(graph)).max() < 1e-5 * np.abs(outputs(graph)).max()
         (values,) = Ann().activations(copied, ["q"], [INPUTS])
-        assert np.abs(values["q"] - values["q"][:, wider]).max() < 1e-5 * values["q"].max()
+        assert np.abs(values["q"] - values["q"][:, MORE]).max() < 1e-5 * values["q"].max()
+
+
+def test_channels_with_values_below_zero_are_copied_too() -> None:
+    """Bottlenecks: a matrix, each channel by itself, and a sum of one with one before it."""
+    sketch = Sketch(3, 6, 6).conv("stem", 6).add("r", "Relu").conv("narrow", 6, kernel=1)
+    sketch.conv("wide", 9, kernel=1).add("w", "Relu").conv("back", 6, kernel=1)
+    sketch.add("sum", "Add", ["back", "narrow"]).conv("d", 6, groups=6).conv("deep", 4)
+    graph = place_neurons(OPTIONS).apply(sketch.add("last", "Relu").graph())
+    signed = ("narrow", "sum", "d")
+    expected = outputs(graph)
+    for names in (*((name,) for name in signed), signed, ("sum", "w"), signed[::-1]):
+        copied = with_copies(graph, {n: MORE if n != "w" else np.arange(11) % 9 for n in names})
+        assert np.abs(outputs(copied) - expected).max() < 1e-5 * np.abs(expected).max()
+        for name in names:
+            neuron = copied[name].neuron
+            assert can_copy(graph, graph[name])
+            assert neuron is not None
+            assert neuron.copy_of is not None
+            (values,) = Ann().activations(copied, [name], [INPUTS])
+            close = np.abs(values[name] - values[name][:, neuron.copy_of]).max()
+            assert close < 1e-5 * np.abs(values[name]).max()
+            assert (values[name] < 0).any() == (name != "w")
 
 
 def refused() -> dict[str, tuple[Sketch, str]]:
@@ -148,7 +171,10 @@ def refused() -> dict[str, tuple[Sketch, str]]:
             stem().conv("d", 6).add("q", "Relu").add("sum", "Add", ["d", "q"]).add("p", "Relu"),
             "q",
         ),
-        "it has values below zero": (stem().conv("d", 3).conv("e", 4).add("q", "Relu"), "d"),
+        "its channels are apart in groups, below zero too": (
+            stem().conv("d", 6, groups=2).conv("e", 4).add("q", "Relu"),
+            "d",
+        ),
     }
 
 

@@ -14,6 +14,7 @@ from spikec.backends.reference import ReferenceBackend
 from spikec.backends.simulator import SimulatorBackend
 from spikec.compiler import copy_assignment
 from spikec.compiler.ann import Ann
+from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.copies import starts
 from spikec.compiler.copy_assignment import assigned, copy_channels, widened
@@ -25,6 +26,7 @@ from spikec.compiler.passes.place_neurons import place_neurons
 from spikec.compiler.pipeline import compile_graph
 from spikec.compiler.populations import AdaFire
 from spikec.compiler.program import Program
+from spikec.compiler.rounding_costs import RoundingCosts
 
 SILENT = [1, 4, 6]
 
@@ -67,12 +69,17 @@ def compiled(model: onnx.ModelProto, **choices: object) -> Program:
 
 def error(program: Program) -> float:
     """Squared error of the outputs on unseen images."""
-    graph, inputs = network(), images(128, seed=1)
-    (exact,) = Ann().activations(graph, [graph.output], [inputs])
-    quantised = np.rint(inputs / program.input.scale).clip(-127, 127).astype(np.int32)
-    run = SimulatorBackend().run(program, quantised)
+    graph = network()
+    (exact,) = Ann().activations(graph, [graph.output], [images(128, seed=1)])
+    return distance(program, exact[graph.output])
+
+
+def distance(program: Program, exact: np.ndarray) -> float:
+    """Squared error of the outputs on the same images as the ANN's."""
+    quantised = np.rint(images(128, seed=1) / program.input.scale).clip(-127, 127)
+    run = SimulatorBackend().run(program, quantised.astype(np.int32))
     found = run.readout[:, -1] * program.readout.scale / program.timesteps
-    return float(((found - exact[graph.output]) ** 2).mean())
+    return float(((found - exact) ** 2).mean())
 
 
 def test_slots_go_where_they_lower_the_cost_most() -> None:
@@ -147,14 +154,43 @@ def test_programs_with_more_neurons_give_the_integers_of_the_reference(
         assert np.array_equal(one, other)
 
 
-def test_layers_that_are_too_much_to_measure_get_no_more_neurons(
+def test_where_channels_are_too_many_to_measure_their_layers_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Layer by layer about the same channels are copied as channel by channel, and as many."""
     options = CompileOptions(timesteps=8, phi=1, windowed=True, extra_neurons=1.0)
     graph = place_neurons(options).apply(network())
+    calibration = Calibration(images(64), Ann())
+    one_by_one = copy_channels(graph, calibration, options)
+
+    class Shared(RoundingCosts):
+        def found(self, live: Array) -> Float64:
+            raise AssertionError("one channel was measured alone")
+
     monkeypatch.setattr(copy_assignment, "_MULTIPLICATIONS", 1)
-    copied = copy_channels(graph, Calibration(images(64), Ann()), options)
-    assert list(copied.copies) == ["r"]
+    monkeypatch.setattr(copy_assignment, "RoundingCosts", Shared)
+    together = copy_channels(graph, calibration, options)
+    assert list(together.copies) == list(one_by_one.copies)
+    added = [int(each.provenance["added_neurons"]) for each in (one_by_one, together)]
+    assert added[1] == pytest.approx(added[0], rel=0.02)
+    for name, copy_of in one_by_one.copies.items():
+        counts = [np.bincount(found, minlength=8) for found in (copy_of, together.copies[name])]
+        assert np.abs(counts[0] - counts[1]).sum() <= 0.25 * counts[0].sum()
+
+
+def test_copies_of_bottlenecks_bring_the_output_closer_and_give_the_reference_s_integers() -> None:
+    sketch = Sketch(3, 8, 8).conv("stem", 6).add("r", "Relu").conv("narrow", 4, kernel=1)
+    sketch.conv("wide", 12, kernel=1).add("w", "Relu").conv("back", 4, kernel=1)
+    sketch.add("sum", "Add", ["back", "narrow"])
+    model = from_graph(sketch.add("f", "Flatten", shape=(256,)).gemm("s", 4).graph(), ["s"])
+    (exact,) = Ann().activations(load_graph(model).graph, ["s"], [images(128, seed=1)])
+    for choices in ({"timesteps": 1, "phi": 7}, {"windowed": False}):
+        plain, wider = (compiled(model, extra_neurons=extra, **choices) for extra in (0, 1.0))
+        assert {"narrow", "sum"} <= json.loads(wider.provenance["copies"]).keys()
+        assert distance(wider, exact["s"]) < 0.5 * distance(plain, exact["s"])
+        inputs = np.random.default_rng(2).integers(-127, 128, (3, 3, 8, 8))
+        runs = [back.run(wider, inputs) for back in (SimulatorBackend(), ReferenceBackend())]
+        assert np.array_equal(*(run.readout for run in runs))
 
 
 def test_a_network_whose_populations_cannot_be_copied_stays_as_it_is() -> None:

@@ -129,13 +129,12 @@ def test_weights_that_no_fit_reaches_have_to_learn() -> None:
 
 
 def test_where_spikes_have_no_payload_copies_are_named() -> None:
-    binary = with_population("hidden", phi=1)
-    found = only(binary, layer(rounding=0.1))
-    assert found.option == "--phi 2"
-    assert "--extra-neurons 0.25" in found.reason
-    signed = with_population("hidden", phi=1, fire=Fire.SIGNED)
-    for program in (tiny_program(), signed):
-        assert "--extra-neurons" not in only(program, layer(rounding=0.1)).reason
+    for fire in (Fire.PLAIN, Fire.SIGNED):
+        binary = with_population("hidden", phi=1, fire=fire)
+        found = only(binary, layer(rounding=0.1))
+        assert found.option == "--phi 2"
+        assert "--extra-neurons 0.25" in found.reason
+    assert "--extra-neurons" not in only(tiny_program(), layer(rounding=0.1)).reason
 
 
 def test_a_saturated_membrane_needs_bits() -> None:
