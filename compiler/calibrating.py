@@ -31,6 +31,7 @@ class Means:
         options: All choices.
         searches: What assign-firing and compress-spikes search with.
         progress: Told of what is done.
+        warn: Told what the user should know, a sentence each.
     """
 
     calibration: Calibration
@@ -38,6 +39,7 @@ class Means:
     options: CompileOptions
     searches: Searching
     progress: Progress
+    warn: Callable[[str], None]
 
     def told(self, stage: str) -> Callable[[int, int], None]:
         """Progress of one stage."""
@@ -69,7 +71,7 @@ def _potential(means: Means) -> Pass:
 
 _MAKERS: Mapping[str, Callable[[Means], Pass]] = {
     "calibrate-thresholds": lambda m: calibrate_thresholds(
-        m.calibration, m.options, m.told("calibrate-thresholds")
+        m.calibration, m.options, m.told("calibrate-thresholds"), m.warn
     ),
     "calibrate-weights": lambda m: calibrate_weights(
         m.calibration, m.options, m.told("calibrate-weights")

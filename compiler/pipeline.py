@@ -12,6 +12,7 @@ from spikec.compiler.arrays import Array, Float32, Int64
 from spikec.compiler.calibrating import Means, Progress, calibration_passes
 from spikec.compiler.calibration import Calibration, selected_images
 from spikec.compiler.copy_assignment import Copied, copy_channels
+from spikec.compiler.coverage import image_warnings, judging_warnings
 from spikec.compiler.exit_calibration import ExitCalibration
 from spikec.compiler.frontend.load import Loaded
 from spikec.compiler.ir import Graph
@@ -67,10 +68,13 @@ def compile_graph(
     carried = images_within_memory(graph, options)
     chosen = Calibration(images, ann, stream, graph).carried(carried)
     searches = searching(graph, chosen, held_out, simulate, options=options, prices=prices)
-    means = Means(chosen, simulate, options, searches, progress)
+    noticed: list[str] = []
+    means = Means(chosen, simulate, options, searches, progress, noticed.append)
     steps = calibration_passes(pass_names(options), means)
     graph, second = run_passes(graph, steps, outputs, lambda stage: progress(stage, 0, 1))
-    warnings = (*loaded.warnings, *calibration_warnings(chosen, options))
+    noticed += judging_warnings(len(held_out), options.search)
+    noticed += calibration_warnings(chosen, graph, options)
+    warnings = (*loaded.warnings, *image_warnings(images), *dict.fromkeys(noticed))
     found = {**searches.provenance(), **copied.provenance}
     origin = {**provenance(loaded, chosen, options, warnings), **found}
     program = lower(graph, options, preprocessing, origin)

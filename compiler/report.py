@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass, fields
 
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.frontend.load import Loaded
+from spikec.compiler.ir import Graph, Node
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.base import PassRecord
+from spikec.compiler.populations import AdaFire
 from spikec.compiler.program import Program
 from spikec.compiler.search.found import Found
 
@@ -42,16 +44,30 @@ def fewer_images(chosen: Calibration, options: CompileOptions) -> tuple[str, ...
     )
 
 
-def calibration_warnings(chosen: Calibration, options: CompileOptions) -> tuple[str, ...]:
-    """What the user should know of the calibration."""
+def calibration_warnings(
+    chosen: Calibration, graph: Graph, options: CompileOptions
+) -> tuple[str, ...]:
+    """What the user should know of the calibration.
+
+    Args:
+        chosen: What was calibrated on.
+        graph: With its integers.
+        options: All choices.
+    """
     few = fewer_images(chosen, options)
-    if not options.potential_calibration:
+    if not any(_starts_apart(node) for node in graph):
         return few
     return (
         *few,
         "every neuron has an initial potential of its own: the program expects images whose size "
         "and framing are those of the calibration images",
     )
+
+
+def _starts_apart(node: Node) -> bool:
+    """Whether neurons of one channel start at potentials of their own."""
+    population = node.quantized.population if node.quantized else None
+    return isinstance(population, AdaFire) and population.initial.size > population.shape[0]
 
 
 def provenance(

@@ -14,13 +14,14 @@ Cases:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
+from spikec.compiler.coverage import silent_warnings
 from spikec.compiler.frontier import Frontier, population_nodes
 from spikec.compiler.invariants import neurons_placed, thresholds_set
 from spikec.compiler.ir import Graph, Neuron, Node
@@ -29,21 +30,34 @@ from spikec.compiler.passes.base import Pass
 from spikec.compiler.regions import Region
 from spikec.compiler.thresholds import activation_samples, best_threshold, samples_of
 
+ByName = Mapping[str, Float64]
+"""An array for each node, by name."""
+
 
 def calibrate_thresholds(
     calibration: Calibration,
     options: CompileOptions,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Pass:
-    """The pass for given T and calibration images; ``progress`` is told of images."""
+    """The pass for given T and calibration images.
+
+    Args:
+        calibration: Images and ANN.
+        options: T, φ and the method.
+        progress: Told of images.
+        warn: Told what the user should know, a sentence each.
+    """
 
     def apply(graph: Graph) -> Graph:
         if options.threshold_per == "layer":
             graph = graph.mapped(_with_one_threshold)
         if options.threshold_method == "balancing":
-            thresholds = _Balancing(graph, calibration, options).thresholds
+            thresholds, peaks = _balanced(graph, calibration, options)
         else:
-            thresholds = _from_statistics(graph, calibration, options, progress)
+            thresholds, peaks = _from_statistics(graph, calibration, options, progress)
+        for text in silent_warnings(graph, peaks):
+            warn(text)
         return graph.mapped(
             lambda node: (
                 node.updated(neuron=replace(node.neuron, threshold=thresholds[node.name]))
@@ -72,15 +86,24 @@ def _from_statistics(
     calibration: Calibration,
     options: CompileOptions,
     progress: Callable[[int, int], None],
-) -> dict[str, Float64]:
-    """Thresholds by node name, from one pass of the ANN over all images."""
+) -> tuple[ByName, ByName]:
+    """Thresholds, and peaks of channels, from one pass of the ANN over all images."""
     neurons = {
         node.name: node.neuron
         for node in graph
         if node.neuron is not None and node.neuron.kind in ("input", "adafire")
     }
     samples = activation_samples(graph, tuple(neurons), calibration, options, progress)
-    return {name: best_threshold(samples[name], neurons[name], options) for name in neurons}
+    thresholds = {name: best_threshold(samples[name], neurons[name], options) for name in neurons}
+    return thresholds, {name: samples[name].peak for name in neurons}
+
+
+def _balanced(
+    graph: Graph, calibration: Calibration, options: CompileOptions
+) -> tuple[ByName, ByName]:
+    """The same, each population on what the balanced ones before it give."""
+    walk = _Balancing(graph, calibration, options)
+    return walk.thresholds, walk.peaks
 
 
 class _Balancing:
@@ -88,12 +111,14 @@ class _Balancing:
 
     Attributes:
         thresholds: By node name.
+        peaks: Largest |activation| of each channel, by node name.
     """
 
     def __init__(self, graph: Graph, calibration: Calibration, options: CompileOptions) -> None:
         self._graph, self._calibration, self._options = graph, calibration, options
         self._frontier = Frontier(graph)
         self.thresholds: dict[str, Float64] = {}
+        self.peaks: dict[str, Float64] = {}
         for node in population_nodes(graph):
             if node.neuron is not None and node.neuron.kind != "readout":
                 self._visit(node, node.neuron)
@@ -103,7 +128,7 @@ class _Balancing:
         if neuron.kind in ("input", "adafire"):
             samples = samples_of(node.name, values, self._options)
             threshold = best_threshold(samples, neuron, self._options)
-            self.thresholds[node.name] = threshold
+            self.thresholds[node.name], self.peaks[node.name] = threshold, samples.peak
             cap = (threshold * neuron.phi).reshape(-1, *[1] * (values.ndim - 2))
             values = np.clip(values, -cap, cap).astype(np.float32)
         self._frontier.advance(node.name, values, values)
