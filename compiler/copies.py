@@ -43,8 +43,17 @@ def starts(copy_of: Int64 | None) -> Float64:
 
 def together(values: Array, copy_of: Int64 | None) -> Array:
     """Values (images, C, …) with the mean of all copies in the place of each; may be changed."""
-    if copy_of is not None:
-        for value in np.unique(copy_of[carriers(copy_of) > 1]):
-            members = copy_of == value
-            values[:, members] = values[:, members].mean(axis=1, keepdims=True)
+    if copy_of is None:
+        return values
+    several = np.flatnonzero(carriers(copy_of) > 1)
+    members = several[np.argsort(copy_of[several], kind="stable")]
+    _, first, group, counts = np.unique(
+        copy_of[members], return_index=True, return_inverse=True, return_counts=True
+    )
+    means = values[:, members[first]]
+    for at in range(1, counts.max(initial=0)):
+        further = counts > at
+        means[:, further] += values[:, members[first[further] + at]]
+    means /= counts.reshape(-1, *[1] * (values.ndim - 2))
+    values[:, members] = means[:, group]
     return values

@@ -20,7 +20,7 @@ from enum import IntEnum
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
-from spikec.compiler.copies import together
+from spikec.compiler.count_errors import count_errors
 from spikec.compiler.ir import Neuron, Node, Quantized
 from spikec.compiler.mmse import reads_tail
 from spikec.compiler.options import CompileOptions
@@ -186,65 +186,31 @@ class NeuronSearch:
     def _measured(self, setting: Setting) -> tuple[Float64, Float64, Float64]:
         """Squared error and spikes per neuron, by channel, and the bias correction to try next."""
         quantized = with_setting(self._node, self._quantized, setting, self._options)
-        population = quantized.population
+        population, neuron = quantized.population, self._node.neuron
         assert isinstance(population, AdaFire)
-        spikes = self._fire(population, self._images)
-        timesteps, half = self._timesteps, len(spikes) // 2
-        half_way = by_position(spikes[:half].sum(axis=0, dtype=np.int32))
-        count = half_way + by_position(spikes[half:].sum(axis=0, dtype=np.int32))
-        error = self._off_by(count, population, timesteps)
-        top = population.phi * timesteps
-        low = -top if population.fire is Fire.SIGNED else 0
-        moving = np.count_nonzero((count > low) & (count < top), axis=2).sum(axis=0)
-        slope = np.maximum(moving / (count.size / count.shape[1]), _LEAST_SLOPE)
-        correction = setting.correction - _STEP * channel_means(error) / slope
-        sent = np.abs(count).sum(axis=2).mean(axis=0, dtype=np.float64) / count.shape[2]
-        squares = mean_squares(error) + self._early(half_way, population, timesteps)
-        return squares, sent, correction
+        assert neuron is not None
+        weight = self._half_way(population)
+        found = count_errors(
+            self._fire(population, self._images),
+            self._target[: self._images],
+            population,
+            self._timesteps,
+            copy_of=neuron.copy_of,
+            half_way=weight > 0,
+        )
+        slope = np.maximum(found.moving, _LEAST_SLOPE)
+        correction = setting.correction - _STEP * found.mean / slope
+        return found.squares + weight * found.early, found.sent, correction
 
-    def _early(self, half_way: Array, population: AdaFire, timesteps: int) -> Float64 | float:
-        """What the squared error half-way adds; a window says nothing before its end.
+    def _half_way(self, population: AdaFire) -> float:
+        """What the squared error half-way counts; a window says nothing before its end.
 
         Where images may leave early their answer is the time mean until then, which counts as
         much as that after T; else the sum, whose part in that after T is smaller.
         """
-        half = timesteps // 2
-        weight = _HALF_WAY[population.fire] * self._misled * (half / timesteps) ** 2
-        if self._options.exit_loss is not None:
-            weight = 1.0
-        if population.windowed or half == 0 or weight == 0:
+        half = self._timesteps // 2
+        if population.windowed or half == 0:
             return 0.0
-        return weight * mean_squares(self._off_by(half_way, population, half))
-
-    def _off_by(self, count: Array, population: AdaFire, steps: int) -> Array:
-        """Time mean of the program minus the ANN's activation, float32 (images, C, positions).
-
-        Copies of one value are judged by their mean, so that they change together.
-        """
-        scale = np.broadcast_to(population.scale / steps, (1, *population.shape))
-        error: Array = count * by_position(scale).astype(np.float32)
-        error -= by_position(self._target[: self._images])
-        assert self._node.neuron is not None
-        return together(error, self._node.neuron.copy_of)
-
-
-def by_position(values: Array) -> Array:
-    """(images, C, …) → (images, C, positions), a view."""
-    return values.reshape(*values.shape[:2], -1)
-
-
-def mean_squares(error: Array) -> Float64:
-    """(images, C, positions) → (C,)."""
-    squares = np.einsum("ncp,ncp->nc", error, error)
-    means: Float64 = squares.mean(axis=0, dtype=np.float64) / error.shape[2]
-    return means
-
-
-def channel_means(values: Array) -> Float64:
-    """(images, C, …) → (C,).
-
-    Each image is summed along memory in its own precision; only the images are added in float64.
-    """
-    flat = by_position(values)
-    means: Float64 = flat.sum(axis=2).mean(axis=0, dtype=np.float64) / flat.shape[2]
-    return means
+        if self._options.exit_loss is not None:
+            return 1.0
+        return _HALF_WAY[population.fire] * self._misled * (half / self._timesteps) ** 2

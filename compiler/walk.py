@@ -8,11 +8,11 @@ import numpy as np
 
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
+from spikec.compiler.count_errors import channel_means
 from spikec.compiler.encoding import encoded
 from spikec.compiler.fixed_point import largest
 from spikec.compiler.frontier import Frontier, bytes_held, sources_of
 from spikec.compiler.ir import Graph, Node, Quantized
-from spikec.compiler.neuron_search import channel_means
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.populations import AdaFire, Input, MaxPool
 from spikec.compiler.quantization import Setting, with_setting

@@ -40,7 +40,7 @@ COMPILER_LAYERS = (
     ("program_file", "simulation", "macs"),
     ("ops",),
     ("paths", "path_scales", "channels", "tail", "copies"),
-    ("copied_channels", "coverage", "drives"),
+    ("copied_channels", "count_errors", "coverage", "drives"),
     ("quantization", "integers", "mmse", "balancing", "frontier", "weight_inputs"),
     ("neuron_search", "weight_fit", "windows"),
     ("frontend",),

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from spikec.compiler.arrays import Array, Float64
 from spikec.compiler.calibration import Calibration
 from spikec.compiler.frontier import misled_behind, visited
@@ -113,11 +115,12 @@ class _Walk(Walk):
             case MaxPool():
                 return quantized, self.fire(population, current)
             case AdaFire():
+                first = _first_images(current)
                 search = NeuronSearch(
                     node,
                     quantized,
                     target,
-                    lambda trial, images: self.fire(trial, current[:, :images]),
+                    lambda trial, images: self.fire(trial, first(images)),
                     self.options,
                     freedom=self.freedom,
                     misled=self._misled[node.name],
@@ -128,3 +131,19 @@ class _Walk(Walk):
                 return quantized, self.fire(quantized.population, current)
             case Input():
                 raise TypeError("an input receives no current")
+
+
+def _first_images(current: Array) -> Callable[[int], Array]:
+    """Current of the first so many images, (T, count, *shape), one piece of memory.
+
+    All trials of a search read the same images; the last ones that were asked for are kept.
+    """
+    held = current
+
+    def first(count: int) -> Array:
+        nonlocal held
+        if held.shape[1] != count:
+            held = np.ascontiguousarray(current[:, :count])
+        return held
+
+    return first

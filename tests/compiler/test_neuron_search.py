@@ -9,7 +9,7 @@ from graphs import Sketch
 from spikec.backends.reference import ReferenceBackend
 from spikec.compiler import neuron_search
 from spikec.compiler.ir import Node, Quantized
-from spikec.compiler.neuron_search import NeuronSearch, channel_means
+from spikec.compiler.neuron_search import NeuronSearch
 from spikec.compiler.options import CompileOptions
 from spikec.compiler.passes.place_neurons import place_neurons
 from spikec.compiler.paths import current_paths
@@ -114,11 +114,6 @@ def test_no_rounds_leave_the_integers_alone() -> None:
     found, after, before = searched(steady(drive), np.zeros_like(drive, np.float32), options)
     assert np.array_equal(after, before)
     assert not found.bias.any()
-
-
-def test_channel_means_are_means_over_images_and_positions() -> None:
-    values = np.random.default_rng(6).normal(0, 1, (5, 3, 4, 2)).astype(np.float32)
-    assert np.allclose(channel_means(values), values.mean(axis=(0, 2, 3)), rtol=1e-6)
 
 
 def test_one_threshold_for_all_is_one_that_lowers_the_error_of_all_together() -> None:
