@@ -1,11 +1,13 @@
 """How far what a population sends is from the ANN's activation, channel by channel.
 
-Images are taken a few at a time, so that what is computed of them stays in the processor's cache.
+Images are taken a few at a time, so that what is computed of them stays in the processor's cache;
+each is summed by itself, so that the division makes no difference.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,65 +61,79 @@ def count_errors(
     """
     judge = _Judge(population, timesteps, copy_of, half_way)
     size = max(1, _PART // math.prod(population.shape))
-    for at in range(0, len(target), size):
-        judge.take(spikes[:, at : at + size], target[at : at + size])
-    return judge.result()
+    parts = [slice(at, at + size) for at in range(0, len(target), size)]
+    sums = [judge.sums(spikes[:, part], target[part]) for part in parts]
+    positions = math.prod(population.shape[1:])
+
+    def mean(of: Callable[[_Sums], Array]) -> Float64:
+        by_image = np.concatenate([of(each) for each in sums])
+        means: Float64 = by_image.mean(axis=0, dtype=np.float64) / positions
+        return means
+
+    return CountErrors(
+        squares=mean(lambda each: each.squares),
+        early=mean(lambda each: each.early) if half_way else 0.0,
+        mean=mean(lambda each: each.errors),
+        sent=mean(lambda each: each.sent),
+        moving=mean(lambda each: each.moving),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Over the positions of some images, (images, C); ``early`` is ``squares`` if not asked for."""
+
+    squares: Float64
+    early: Float64
+    errors: Float64
+    sent: Int64
+    moving: Int64
 
 
 class _Judge:
-    """Sums over the images seen so far."""
+    """Sums what a population's spikes miss."""
 
     def __init__(
         self, population: AdaFire, timesteps: int, copy_of: Int64 | None, half_way: bool
     ) -> None:
-        self._population, self._timesteps, self._copy_of = population, timesteps, copy_of
-        self._half = timesteps // 2 if half_way else 0
+        self._copy_of = copy_of
+        self._whole = _scale(population, timesteps)
+        self._half = _scale(population, timesteps // 2) if half_way else None
         self._top = population.phi * timesteps
         self._low = -self._top if population.fire is Fire.SIGNED else 0
-        self._squares: list[Float64] = []
-        self._early: list[Float64] = []
-        self._errors: list[Float64] = []
-        self._sent: list[Int64] = []
-        self._moving: list[Int64] = []
 
-    def take(self, spikes: Array, target: Array) -> None:
-        """Add some images."""
+    def sums(self, spikes: Array, target: Array) -> _Sums:
+        """Those of some images."""
         kind = np.min_scalar_type(-self._top - 1)
         half = len(spikes) // 2
         half_way = by_position(spikes[:half].sum(axis=0, dtype=kind))
         count = half_way + by_position(spikes[half:].sum(axis=0, dtype=kind))
-        error = self._off_by(count, target, self._timesteps)
-        self._squares.append(_squares(error))
-        self._errors.append(error.sum(axis=2))
-        self._sent.append(np.abs(count).sum(axis=2, dtype=np.int64))
-        self._moving.append(np.count_nonzero((count > self._low) & (count < self._top), axis=2))
-        if self._half:
-            self._early.append(_squares(self._off_by(half_way, target, self._half)))
-
-    def result(self) -> CountErrors:
-        positions = math.prod(self._population.shape[1:])
-
-        def mean(parts: list[Array]) -> Float64:
-            by_image = np.concatenate(parts)
-            means: Float64 = by_image.mean(axis=0, dtype=np.float64) / positions
-            return means
-
-        moving = np.concatenate(self._moving)
-        return CountErrors(
-            squares=mean(self._squares),
-            early=mean(self._early) if self._half else 0.0,
-            mean=mean(self._errors),
-            sent=mean(self._sent),
-            moving=moving.sum(axis=0) / (len(moving) * positions),
+        error = self._off_by(count, target, self._whole)
+        squares = early = _squares(error)
+        if self._half is not None:
+            early = _squares(self._off_by(half_way, target, self._half))
+        return _Sums(
+            squares=squares,
+            early=early,
+            errors=error.sum(axis=2),
+            sent=np.abs(count).sum(axis=2, dtype=np.int64),
+            moving=np.count_nonzero((count > self._low) & (count < self._top), axis=2),
         )
 
-    def _off_by(self, count: Array, target: Array, steps: int) -> Float64:
+    def _off_by(self, count: Array, target: Array, scale: Float64) -> Float64:
         """Time mean of the program minus the ANN's activation, (images, C, positions)."""
-        shape = (1, *self._population.shape)
-        scale = np.broadcast_to(self._population.scale / steps, shape)
-        error: Float64 = count * by_position(scale).astype(np.float32).astype(np.float64)
+        error: Float64 = count * scale
         error -= by_position(target)
         return together(error, self._copy_of)
+
+
+def _scale(population: AdaFire, steps: int) -> Float64:
+    """What one spike adds to the time mean, as float32 tells it, (1, C, positions or 1)."""
+    scale = (population.scale / steps).astype(np.float32).astype(np.float64)
+    if scale.shape != (population.shape[0], *[1] * (len(population.shape) - 1)):
+        return by_position(np.broadcast_to(scale, (1, *population.shape)))
+    by_channel: Float64 = scale.reshape(1, -1, 1)
+    return by_channel
 
 
 def by_position(values: Array) -> Array:
