@@ -43,17 +43,30 @@ def starts(copy_of: Int64 | None) -> Float64:
 
 def together(values: Array, copy_of: Int64 | None) -> Array:
     """Values (images, C, …) with the mean of all copies in the place of each; may be changed."""
-    if copy_of is None:
+    return Together(copy_of)(values)
+
+
+class Together:
+    """``together`` for one assignment of copies, for values that come in parts."""
+
+    def __init__(self, copy_of: Int64 | None) -> None:
+        own = np.zeros(0, np.int64) if copy_of is None else copy_of
+        counts = carriers(own)
+        order = np.lexsort((own, -counts))  # values that most carry first, each in one piece
+        self._members = order[counts[order] > 1]
+        first = np.flatnonzero(np.diff(own[self._members], prepend=-1))
+        self._counts = counts[self._members[first]]
+        ranks = range(self._counts.max(initial=0))
+        self._by_rank = [self._members[first[self._counts > rank] + rank] for rank in ranks]
+        self._group = np.repeat(np.arange(len(first)), self._counts)
+
+    def __call__(self, values: Array) -> Array:
+        """As ``together``: the members of each value are added in their order."""
+        if not len(self._members):
+            return values
+        means = values.take(self._by_rank[0], axis=1)
+        for further in self._by_rank[1:]:
+            means[:, : len(further)] += values.take(further, axis=1)
+        means /= self._counts.reshape(-1, *[1] * (values.ndim - 2))
+        values[:, self._members] = means.take(self._group, axis=1)
         return values
-    several = np.flatnonzero(carriers(copy_of) > 1)
-    members = several[np.argsort(copy_of[several], kind="stable")]
-    _, first, group, counts = np.unique(
-        copy_of[members], return_index=True, return_inverse=True, return_counts=True
-    )
-    means = values[:, members[first]]
-    for at in range(1, counts.max(initial=0)):
-        further = counts > at
-        means[:, further] += values[:, members[first[further] + at]]
-    means /= counts.reshape(-1, *[1] * (values.ndim - 2))
-    values[:, members] = means[:, group]
-    return values

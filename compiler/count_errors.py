@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikec.compiler.arrays import Array, Float64, Int64
-from spikec.compiler.copies import together
+from spikec.compiler.copies import Together
 from spikec.compiler.populations import AdaFire, Fire
 
 _PART = 2**16
@@ -59,9 +59,9 @@ def count_errors(
             that they change together; None: each its own.
         half_way: Whether the error after half of the steps is asked for, of payloads in T steps.
     """
-    judge = _Judge(population, timesteps, copy_of, half_way)
-    size = max(1, _PART // math.prod(population.shape))
+    size = min(len(target), max(1, _PART // math.prod(population.shape)))
     parts = [slice(at, at + size) for at in range(0, len(target), size)]
+    judge = _Judge(population, timesteps, copy_of, size, half_way=half_way)
     sums = [judge.sums(spikes[:, part], target[part]) for part in parts]
     positions = math.prod(population.shape[1:])
 
@@ -94,9 +94,17 @@ class _Judge:
     """Sums what a population's spikes miss."""
 
     def __init__(
-        self, population: AdaFire, timesteps: int, copy_of: Int64 | None, half_way: bool
+        self,
+        population: AdaFire,
+        timesteps: int,
+        copy_of: Int64 | None,
+        images: int,
+        *,
+        half_way: bool,
     ) -> None:
-        self._copy_of = copy_of
+        self._together = Together(copy_of)
+        positions = math.prod(population.shape[1:])
+        self._held = np.empty((images, population.shape[0], positions))
         self._whole = _scale(population, timesteps)
         self._half = _scale(population, timesteps // 2) if half_way else None
         self._top = population.phi * timesteps
@@ -110,21 +118,25 @@ class _Judge:
         count = half_way + by_position(spikes[half:].sum(axis=0, dtype=kind))
         error = self._off_by(count, target, self._whole)
         squares = early = _squares(error)
+        errors = error.sum(axis=2)
         if self._half is not None:
             early = _squares(self._off_by(half_way, target, self._half))
         return _Sums(
             squares=squares,
             early=early,
-            errors=error.sum(axis=2),
+            errors=errors,
             sent=np.abs(count).sum(axis=2, dtype=np.int64),
             moving=np.count_nonzero((count > self._low) & (count < self._top), axis=2),
         )
 
     def _off_by(self, count: Array, target: Array, scale: Float64) -> Float64:
-        """Time mean of the program minus the ANN's activation, (images, C, positions)."""
-        error: Float64 = count * scale
+        """Time mean of the program minus the ANN's activation, (images, C, positions).
+
+        In the memory of the last one: pages that are new cost more than the arithmetic.
+        """
+        error = np.multiply(count, scale, out=self._held[: len(count)])
         error -= by_position(target)
-        return together(error, self._copy_of)
+        return self._together(error)
 
 
 def _scale(population: AdaFire, steps: int) -> Float64:
