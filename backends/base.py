@@ -85,6 +85,11 @@ def totals_of(program: Program, run: BackendRun) -> Totals:
     )
 
 
+def trains_of(run: BackendRun) -> dict[str, Array]:
+    """The recorded payloads, (T, images, *shape); see Simulate.recorded."""
+    return {name: payloads.swapaxes(0, 1) for name, payloads in run.spikes.items()}
+
+
 def _sums(counts: Sequence[Int64]) -> Int64:
     return np.array([each.sum() for each in counts], np.int64)
 

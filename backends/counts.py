@@ -63,6 +63,8 @@ def empty_run(
     steps: tuple[int, int],
     record: frozenset[str],
     types: Mapping[str, np.dtype[np.generic]],
+    *,
+    membranes: bool = True,
 ) -> BackendRun:
     """Room for the results of a run.
 
@@ -71,6 +73,7 @@ def empty_run(
         steps: Images, and steps of each.
         record: Populations whose spikes and membranes are kept.
         types: Of their payloads, by name.
+        membranes: Whether their membranes are kept.
     """
 
     def zeros() -> Int64:
@@ -90,6 +93,6 @@ def empty_run(
         membranes={
             p.name: np.zeros((*steps, *p.shape), np.int32)
             for p in recorded
-            if isinstance(p, AdaFire)
+            if isinstance(p, AdaFire) and membranes
         },
     )

@@ -89,6 +89,21 @@ class Simulate(Protocol):
         """
         ...
 
+    def recorded(
+        self, program: Program, inputs: Array, names: Sequence[str]
+    ) -> tuple[Totals, dict[str, Array]]:
+        """A whole run of a program, and payloads of some of its populations.
+
+        Args:
+            program: A valid program.
+            inputs: As for ``totals``.
+            names: Populations that send.
+
+        Returns:
+            Totals; payloads by name, (T, images, *shape).
+        """
+        ...
+
     def readouts(self, program: Program, inputs: Array) -> Int64:
         """Potentials of the read-out after every step of a whole run.
 

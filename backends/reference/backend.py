@@ -15,6 +15,7 @@ from spikec.backends.base import (
     Progress,
     checked_inputs,
     totals_of,
+    trains_of,
 )
 from spikec.backends.reference.connections import carried, paths
 from spikec.backends.reference.populations import AdaFireState, MaxPoolState, ReadoutState
@@ -106,6 +107,13 @@ class ReferenceBackend:
     def totals(self, program: Program, inputs: Array) -> Totals:
         """A whole run of a program; see Simulate.totals."""
         return totals_of(program, self.run(program, inputs))
+
+    def recorded(
+        self, program: Program, inputs: Array, names: Sequence[str]
+    ) -> tuple[Totals, dict[str, Array]]:
+        """A whole run, and payloads of some populations; see Simulate.recorded."""
+        run = self.run(program, inputs, record=frozenset(names))
+        return totals_of(program, run), trains_of(run)
 
 
 def summed(connections: Sequence[Connection], payloads: Mapping[str, Int64]) -> Int64:

@@ -8,7 +8,14 @@ from enum import StrEnum
 
 import numpy as np
 
-from spikec.backends.base import BackendRun, Progress, checked_inputs, choice_named, totals_of
+from spikec.backends.base import (
+    BackendRun,
+    Progress,
+    checked_inputs,
+    choice_named,
+    totals_of,
+    trains_of,
+)
 from spikec.backends.simulator.dense.engine import DenseEngine
 from spikec.backends.simulator.events.engine import EventEngine
 from spikec.backends.simulator.events.machine import Level, MachineCodeError
@@ -80,10 +87,8 @@ class SimulatorBackend:
     ) -> BackendRun:
         """All T steps for a batch; see Backend.run."""
         inputs = checked_inputs(program, inputs, record)
-        events = self._prepared(program, record)
-        if events is not None:
-            return events.run(program, inputs, record=record, progress=progress)
-        return self._dense.run(program, inputs, record=record, progress=progress)
+        engine = self._prepared(program, record) or self._dense
+        return engine.run(program, inputs, record=record, progress=progress)
 
     def start(self, program: Program, inputs: Array) -> Session:
         """A session: time goes on in pieces, and images can be dropped on the way.
@@ -125,6 +130,16 @@ class SimulatorBackend:
     def totals(self, program: Program, inputs: Array) -> Totals:
         """A whole run of a program; see Simulate.totals."""
         return totals_of(program, self.run(program, inputs))
+
+    def recorded(
+        self, program: Program, inputs: Array, names: Sequence[str]
+    ) -> tuple[Totals, dict[str, Array]]:
+        """A whole run, and payloads of some populations; see Simulate.recorded."""
+        record = frozenset(names)
+        inputs = checked_inputs(program, inputs, record)
+        engine = self._prepared(program, frozenset()) or self._dense
+        run = engine.run(program, inputs, record=record, membranes=False)
+        return totals_of(program, run), trains_of(run)
 
     def _prepared(self, program: Program, record: frozenset[str]) -> EventEngine | None:
         """The event engine, with machine code for a program; None if there can be none."""

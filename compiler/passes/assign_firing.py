@@ -110,8 +110,9 @@ class _Firing:
         trials = sweep.run(others, progress) if any(others.values()) else {}
         for name in own:
             if own[name] in choices[name]:
-                trials[name] = {own[name]: sweep.base, **trials.get(name, {})}
-        catalogue = Catalogue(with_few_windows(trials, self._windows(start)), sweep.base)
+                trials[name] = {own[name]: sweep.base_of(name), **trials.get(name, {})}
+        few = with_few_windows(trials, self._windows(start))
+        catalogue = Catalogue(few, sweep.base, sweep.bases)
         if self._search.accuracy_loss is not None:
             unchanged = self._unchanged(before, start)
             return self._study.within_accuracy(

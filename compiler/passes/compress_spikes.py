@@ -22,7 +22,6 @@ from spikec.compiler.invariants import integers_set, neurons_placed, thresholds_
 from spikec.compiler.ir import Graph, Neuron, Node
 from spikec.compiler.lower import currents_proved
 from spikec.compiler.passes.base import Pass
-from spikec.compiler.search.bench import Trial
 from spikec.compiler.search.choices import Choice, choices_of, compressed, neuron_of
 from spikec.compiler.search.found import Found
 from spikec.compiler.search.selection import Catalogue, Sum
@@ -88,12 +87,12 @@ def _catalogue(before: Judged, study: Study, progress: Callable[[int, int], None
         for name, choice in own.items()
     }
 
-    def hopeless(trial: Trial) -> bool:
-        return trial.loss - sweep.base.loss > _HOPELESS[study.options.search.sensitivity]
+    def hopeless(excess: float) -> bool:
+        return excess > _HOPELESS[study.options.search.sensitivity]
 
     trials = sweep.run(choices, progress, hopeless)
-    with_base = {name: {own[name]: sweep.base, **found} for name, found in trials.items()}
-    return Catalogue(with_base, sweep.base)
+    with_base = {name: {own[name]: sweep.base_of(name), **found} for name, found in trials.items()}
+    return Catalogue(with_base, sweep.base, sweep.bases)
 
 
 def _neuron(node: Node, choice: Choice) -> Neuron:

@@ -120,18 +120,33 @@ class Bench:
         activation = self.calibration.activation(graph, program.input.name)
         return program, encoded(program.input, activation)
 
-    def judged(self, program: Program, totals: Totals) -> Trial:
-        """The losses and the energy of a run on all images of this bench.
+    def judged(
+        self,
+        program: Program,
+        totals: Totals,
+        *,
+        images: Int64 | None = None,
+        scale: Float64 | None = None,
+    ) -> Trial:
+        """The losses and the energy of a run.
 
         Mean errors per channel are taken back first, as the biases that are calibrated behind any
         search will do.
+
+        Args:
+            program: That was run.
+            totals: What it gave and counted.
+            images: Indices of those that it ran on; None: all of this bench.
+            scale: Of its outputs; None: that of the program's read-out.
         """
-        outputs = totals.outputs * program.readout.scale / program.timesteps
-        errors = (outputs - self.expected).astype(np.float64)
+        expected = self.expected if images is None else self.expected[images]
+        scale = program.readout.scale if scale is None else scale
+        outputs = totals.outputs * scale / program.timesteps
+        errors = (outputs - expected).astype(np.float64)
         axes = tuple(axis for axis in range(errors.ndim) if axis != 1)
         outputs = outputs - errors.mean(axis=axes, keepdims=True)
         return Trial(
-            self.divergence.losses(outputs, self.expected),
-            self.divergence.agreement(outputs, self.expected),
+            self.divergence.losses(outputs, expected),
+            self.divergence.agreement(outputs, expected),
             self._prices.energy(program, totals),
         )

@@ -43,14 +43,17 @@ class Catalogue:
     of the difference: that is a tie, and the cheaper choice wins.
     """
 
-    def __init__(self, trials: Trials, base: Trial) -> None:
+    def __init__(
+        self, trials: Trials, base: Trial, bases: Mapping[str, Trial] | None = None
+    ) -> None:
         """A catalogue.
 
         Args:
-            trials: By layer and choice.
+            trials: By layer and choice; those of one layer on the same images.
             base: The program that all trials differ from in one layer.
+            bases: The same on the images of a layer's trials, where those are not all.
         """
-        self._base = base
+        self._base, self._bases = base, bases or {}
         self._trials = {name: self._kept(found) for name, found in trials.items()}
 
     def _kept(self, found: Mapping[Choice, Trial]) -> dict[Choice, Trial]:
@@ -69,7 +72,7 @@ class Catalogue:
         Raises:
             OptionError: There is none; says the least energy, the budget and the shortfall.
         """
-        offers = self._offers(lambda trial: Offer(*self._excess(trial)))
+        offers = self._offers(Offer)
         left = budget - self._base.energy
         front = pareto_front(offers, left)
         if not len(front):
@@ -86,11 +89,7 @@ class Catalogue:
         Raises:
             OptionError: There is none; says the least loss, the budget and the shortfall.
         """
-
-        def swapped(trial: Trial) -> Offer:
-            return Offer(trial.loss, self._excess(trial)[0])
-
-        offers = self._offers(swapped)
+        offers = self._offers(lambda energy, loss: Offer(self._base.loss + loss, energy))
         budget, least = ratio * self._base.loss * len(offers), least_cost(offers)
         front = pareto_front(offers, max(budget, least) if ratio >= 1 else budget)
         if not len(front):
@@ -99,27 +98,30 @@ class Catalogue:
 
     def ladder(self) -> tuple[Sum, ...]:
         """Sums from the cheapest to the one with the smallest loss, evenly over the energy."""
-        offers = self._offers(lambda trial: Offer(*self._excess(trial)))
+        offers = self._offers(Offer)
         front = pareto_front(offers, np.inf)
         goals = np.linspace(front.costs[0], front.costs[-1], _PROBED)
         steps = np.unique(np.searchsorted(front.costs, goals, side="right") - 1)
         return tuple(self._sum(front, int(at)) for at in steps)
 
-    def _offers(self, offer: Callable[[Trial], Offer]) -> dict[str, list[Offer]]:
+    def _offers(self, offer: Callable[[float, float], Offer]) -> dict[str, list[Offer]]:
         return {
-            name: [offer(trial) for trial in kept.values()] for name, kept in self._trials.items()
+            name: [offer(*self._excess(name, trial)) for trial in kept.values()]
+            for name, kept in self._trials.items()
         }
 
-    def _excess(self, trial: Trial) -> tuple[float, float]:
-        return trial.energy - self._base.energy, trial.loss - self._base.loss
+    def _excess(self, name: str, trial: Trial) -> tuple[float, float]:
+        """By how much a trial of a layer exceeds the base in energy and in loss."""
+        base = self._bases.get(name, self._base)
+        return trial.energy - base.energy, trial.loss - base.loss
 
     def _sum(self, front: Front, at: int) -> Sum:
         picked = {name: list(self._trials[name])[pick] for name, pick in front.picked(at).items()}
-        found = [self._trials[name][choice] for name, choice in picked.items()]
+        found = [self._excess(name, self._trials[name][choice]) for name, choice in picked.items()]
         return Sum(
             picked,
-            self._base.energy + sum(trial.energy - self._base.energy for trial in found),
-            self._base.loss + sum(trial.loss - self._base.loss for trial in found),
+            self._base.energy + sum(energy for energy, _ in found),
+            self._base.loss + sum(loss for _, loss in found),
         )
 
 

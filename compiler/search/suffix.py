@@ -1,115 +1,98 @@
-"""A program cut in two: what lies behind some populations, fed with their recorded spikes.
+"""Suffix: what lies behind a layer, run again for every variant of that layer.
 
-While one layer is varied, all that lies before it does the same every time. It is run once, and
-only the rest is run for each variant: its input emits, frame by frame, the payloads of all
-populations before the cut that are read behind it.
+While one layer is varied, all that lies before it does the same every time: its recorded payloads
+are replayed, frame by frame, by an input that stands in its place. What lies behind it is cut once
+more, where the last population ends whose integers follow the variant: so far a program is made
+for each variant, and the rest is one program for all of them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from spikec.compiler.arrays import Array, Int64
-from spikec.compiler.connections import Factor, Gather
-from spikec.compiler.populations import Coding, Input, Shape
+from spikec.compiler.arrays import Array
+from spikec.compiler.bounds import payload_ranges
+from spikec.compiler.ir import Quantized
 from spikec.compiler.program import Program
-from spikec.compiler.simulation import Totals
+from spikec.compiler.search.section import Parts, Section
+from spikec.compiler.simulation import Simulate, Totals
 
 
-@dataclass(frozen=True, eq=False)
 class Suffix:
-    """The rest of a program behind a cut.
-
-    Attributes:
-        whole: The program.
-        program: What lies behind the cut, behind an input that replays spikes.
-        sources: Populations before the cut that are read behind it, in program order.
-        sent: Events of each of them over all images and steps.
-        inputs: Frames that the program reads, (images, T, *shape).
-    """
-
-    whole: Program
-    program: Program
-    sources: tuple[str, ...]
-    sent: tuple[int, ...]
-    inputs: Array
-
-    def completed(self, totals: Totals, before: Totals) -> Totals:
-        """Counts of the whole program.
-
-        Args:
-            totals: Of this suffix.
-            before: Of a run of the whole program on the same images; what it counted before the
-                cut is taken over.
-        """
-        events, operations = before.events.copy(), before.synaptic_events.copy()
-        spikes = before.synaptic_spikes.copy()
-        behind = {p.name for p in self.program.populations[1:]}
-        places = {p.name: i for i, p in enumerate(self.whole.populations)}
-        events[[i for name, i in places.items() if name in behind]] = totals.events[1:]
-        events[[places[source] for source in self.sources]] = self.sent
-        joined = [i for i, c in enumerate(self.whole.connections) if c.sink in behind]
-        operations[joined], spikes[joined] = totals.synaptic_events, totals.synaptic_spikes
-        return Totals(totals.outputs, events, operations, spikes)
-
-
-def cut_behind(program: Program, name: str, spikes: Mapping[str, Array]) -> Suffix:
-    """The suffix behind a population.
+    """What lies behind one layer of a program.
 
     Args:
-        program: To cut.
-        name: The last population before the cut.
-        spikes: Payloads of the populations before the cut that are read behind it,
+        program: The whole.
+        name: The layer.
+        spikes: Payloads of the populations before it that are read behind it,
             (T or 1, images, *shape); others are left alone.
+        simulate: Runs programs.
     """
-    names = [p.name for p in program.populations]
-    behind = program.populations[names.index(name) + 1 :]
-    sinks = {p.name for p in behind}
-    into = [c for c in program.connections if c.sink in sinks]
-    read = {c.source for c in into} - sinks
-    sources = tuple(n for n in names if n in read)
-    frames = [_frames(spikes[source], program.timesteps) for source in sources]
-    sent = tuple(int(np.count_nonzero(each)) for each in frames)
-    inputs = np.concatenate(frames, axis=2) if len(frames) > 1 else frames[0]
-    shapes = [program.population(source).shape for source in sources]
-    entry = _entry(inputs, shapes, names)
-    maps = _maps(sources, shapes)
-    connections = tuple(
-        c
-        if c.source in sinks
-        else replace(c, source=entry.name, factors=(*maps[c.source], *c.factors))
-        for c in into
+
+    def __init__(
+        self, program: Program, name: str, spikes: Mapping[str, Array], simulate: Simulate
+    ) -> None:
+        self._whole, self._spikes, self._simulate = program, spikes, simulate
+        self._name = name
+        self._places = {p.name: at for at, p in enumerate(program.populations)}
+        self._readers = {c.sink for c in program.out_of(name)}
+        self._rests: dict[tuple[int, int], Program] = {}
+
+    def totals(
+        self, sent: Array, before: Totals, changed: Mapping[str, Quantized] | None = None
+    ) -> Totals:
+        """Counts and outputs of the whole program where the layer sends other payloads.
+
+        Args:
+            sent: Payloads of the layer, (T, images, *shape).
+            before: Counts of the whole program; what it counted before the layer, and into it, is
+                taken over.
+            changed: Integers that differ from the program's, by name, of the layer and of
+                populations behind it.
+        """
+        changed = changed or {}
+        parts, spikes = Parts.of(self._whole, changed), {**self._spikes, self._name: sent}
+        totals, at = _copied(before), self._places[self._name]
+        totals.events[at] = np.count_nonzero(sent)
+        own = {self._name}
+        last = 1 + max(self._places[name] for name in self._readers | changed.keys() - own)
+        ranges = payload_ranges(parts)
+        near = Section(parts, at + 1, last)
+        inputs = near.frames(spikes)
+        if last == len(parts.populations):
+            return near.entered(totals, self._simulate.totals(near.alone(ranges), inputs))
+        found, trains = self._simulate.recorded(near.alone(ranges), inputs, near.read_behind)
+        totals = near.entered(totals, found)
+        rest = Section(parts, last, len(parts.populations))
+        inputs = rest.frames({**spikes, **trains})
+        return rest.entered(totals, self._simulate.totals(self._alone(rest, ranges), inputs))
+
+    def _alone(self, rest: Section, ranges: Mapping[str, tuple[int, int]]) -> Program:
+        """The rest as a program, the same one for all variants as far as it can be."""
+        key = (rest.first, rest.bits(ranges))
+        if key not in self._rests:
+            self._rests[key] = rest.alone(ranges)
+        return self._rests[key]
+
+
+def nothing_counted(program: Program, images: int) -> Totals:
+    """Totals of so many images that count nothing yet.
+
+    What is added up behind a layer from there on tells differences between its variants.
+    """
+    populations, connections = len(program.populations), len(program.connections)
+    outputs = np.zeros((images, *program.readout.shape), np.int64)
+    events, operations = np.zeros(populations, np.int64), np.zeros(connections, np.int64)
+    return Totals(outputs, events, operations, operations.copy())
+
+
+def _copied(totals: Totals) -> Totals:
+    return replace(
+        totals,
+        events=totals.events.copy(),
+        synaptic_events=totals.synaptic_events.copy(),
+        synaptic_spikes=totals.synaptic_spikes.copy(),
     )
-    rest = Program((entry, *behind), connections, program.timesteps, program.membrane_bits)
-    return Suffix(program, rest, sources, sent, inputs.reshape(*inputs.shape[:2], *entry.shape))
-
-
-def _entry(inputs: Array, shapes: list[Shape], taken: list[str]) -> Input:
-    name = "frontier" + "_" * sum(name.startswith("frontier") for name in taken)
-    shape = shapes[0] if len(shapes) == 1 else (inputs.shape[2],)
-    ones = np.ones([1] * len(shape))
-    largest = max(1, int(inputs.max()), -int(inputs.min()))
-    bits = largest.bit_length() + 1
-    return Input(name, shape, bits, ones, ones, np.zeros(ones.shape), Coding.FRAMES)
-
-
-def _frames(spikes: Array, timesteps: int) -> Array:
-    """(T or 1, images, …) → (images, T, payloads)."""
-    steps = np.broadcast_to(spikes, (timesteps, *spikes.shape[1:]))
-    return np.ascontiguousarray(steps.reshape(*steps.shape[:2], -1).swapaxes(0, 1))
-
-
-def _maps(sources: tuple[str, ...], shapes: list[Shape]) -> dict[str, tuple[Factor, ...]]:
-    """What takes each source's payloads out of the frames; nothing if there is but one."""
-    if len(sources) == 1:
-        return {sources[0]: ()}
-    sizes: Int64 = np.array([math.prod(shape) for shape in shapes])
-    starts = np.cumsum(sizes) - sizes
-    return {
-        source: (Gather((start + np.arange(size)).reshape(shape).astype(np.int32)),)
-        for source, shape, start, size in zip(sources, shapes, starts, sizes, strict=True)
-    }

@@ -147,7 +147,7 @@ def test_an_error_of_who_watches_stops_all_threads(
 def test_a_thread_that_is_told_to_stop_computes_no_further_layer() -> None:
     engine, stop = EventEngine(1, 2**30), threading.Event()
     engine.run(tiny_program(), IMAGES)
-    images = Images(engine._workspaces[0])
+    images = Images(engine.kept[0].workspaces[0])
     done: list[str] = []
 
     def collect(name: str) -> None:

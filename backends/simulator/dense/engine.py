@@ -49,11 +49,13 @@ class DenseEngine:
         *,
         record: frozenset[str] = frozenset(),
         progress: Progress | None = None,
+        membranes: bool = True,
     ) -> BackendRun:
-        """All T steps for a batch; see Backend.run."""
+        """All T steps for a batch; see Backend.run; ``membranes`` need not be kept."""
         plan = self._planned(program)
         types = {name: payload_type(*span) for name, span in plan.ranges.items()}
-        result = empty_run(program, (len(inputs), program.timesteps), record, types)
+        batch = (len(inputs), program.timesteps)
+        result = empty_run(program, batch, record, types, membranes=membranes)
         threads = max(1, min(self.threads, self.memory_limit // plan.image_bytes, len(inputs)))
         size = plan.chunk(len(inputs), threads, self.memory_limit)
         stop = Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from threading import Event, get_ident
 
 from spikec.backends.base import BackendRun, Progress
@@ -30,9 +31,32 @@ MOST_IMAGES = 32
 CALL_UPDATES = 2**27
 """Neuron updates between two chances to stop."""
 
+KEPT = 2
+"""Programs whose plans are kept: a search runs two by turns."""
+
+
+@dataclass(eq=False)
+class Ready:
+    """A program that can run.
+
+    Attributes:
+        plan: Its kernels.
+        record: Populations whose potentials they keep.
+        workspaces: Memory of earlier runs.
+    """
+
+    plan: Plan
+    record: frozenset[str]
+    workspaces: list[Workspace] = field(default_factory=list)
+
+    @property
+    def bytes_held(self) -> int:
+        """What its workspaces take."""
+        return sum(workspace_bytes(self.plan, each.images) for each in self.workspaces)
+
 
 class EventEngine:
-    """Runs programs; keeps the plan and the memory of the last one.
+    """Runs programs; keeps the plans and the memory of the last ones.
 
     Args:
         threads: Images that run at the same time.
@@ -57,22 +81,24 @@ class EventEngine:
         self.memory_limit = memory_limit
         self.narrow = narrow
         self.library = kernel_library(host_machine(level))
-        self._plan: Plan | None = None
-        self._record: frozenset[str] = frozenset()
-        self._workspaces: list[Workspace] = []
+        self.kept: list[Ready] = []
 
     def prepare(self, program: Program, record: frozenset[str]) -> Plan:
-        """The plan of a program; that of the last one is kept.
+        """The plan of a program; those of the last ones are kept.
 
         Raises:
             MachineCodeError: A kernel cannot be made.
         """
-        known = self._plan is not None and self._plan.program is program
-        if self._plan is None or not known or self._record != record:
-            self._plan = make_plan(program, self.library, record, narrow=self.narrow)
-            self._record = record
-            self._workspaces = []
-        return self._plan
+        return self._ready(program, record).plan
+
+    def _ready(self, program: Program, record: frozenset[str]) -> Ready:
+        alike = [r for r in self.kept if r.plan.program is program and r.record == record]
+        others = [ready for ready in self.kept if ready not in alike]
+        if not alike:
+            plan = make_plan(program, self.library, record, narrow=self.narrow)
+            alike = [Ready(plan, record)]
+        self.kept = [*others, *alike][-KEPT:]
+        return alike[0]
 
     def run(
         self,
@@ -81,15 +107,15 @@ class EventEngine:
         *,
         record: frozenset[str] = frozenset(),
         progress: Progress | None = None,
+        membranes: bool = True,
     ) -> BackendRun:
-        """All T steps for a batch; see Backend.run."""
-        plan = self.prepare(program, record)
-        batch = (len(inputs), program.timesteps)
-        result = empty_run(program, batch, record, plan.payload_types)
+        """All T steps for a batch; see Backend.run; ``membranes`` need not be kept."""
+        ready = self._ready(program, record if membranes else frozenset())
+        plan, batch = ready.plan, (len(inputs), program.timesteps)
+        result = empty_run(program, batch, record, plan.payload_types, membranes=membranes)
         threads, size = self._chunks(plan, len(inputs))
         stop, steps = Event(), range(program.timesteps)
-        free = iter([w for w in self._workspaces if w.images >= size][:threads])
-        self._workspaces = []
+        free = iter(self._free(ready, threads, size))
         busy: dict[int, Images] = {}
 
         def run_chunk(part: slice) -> int:
@@ -106,8 +132,19 @@ class EventEngine:
         for done in in_threads(threads, run_chunk, slices(len(inputs), size), stop):
             if progress is not None:
                 progress(done)
-        self._workspaces = [images.workspace for images in busy.values()]
+        ready.workspaces = [images.workspace for images in busy.values()]
         return result
+
+    def _free(self, ready: Ready, threads: int, size: int) -> list[Workspace]:
+        """Memory of earlier runs that fits; what would exceed the limit beside it is given up."""
+        free = [each for each in ready.workspaces if each.images >= size][:threads]
+        ready.workspaces = []
+        room = self.memory_limit - threads * workspace_bytes(ready.plan, size)
+        for other in reversed(self.kept):
+            room -= other.bytes_held
+            if room < 0:
+                other.workspaces = []
+        return free
 
     def start(self, program: Program, inputs: Array) -> EventSession:
         """A batch whose time goes on in pieces; see Session."""

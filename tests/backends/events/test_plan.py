@@ -102,6 +102,8 @@ def test_an_engine_plans_again_for_another_program_or_record() -> None:
     assert engine.prepare(program, frozenset({"layer0"})) is second
     other = chain(2)
     assert engine.prepare(other, frozenset({"layer0"})).program is other
+    assert engine.prepare(program, frozenset({"layer0"})) is second
+    assert engine.prepare(program, frozenset()) is not first
 
 
 def test_sums_of_32_bits_are_asked_for_once() -> None:

@@ -118,13 +118,32 @@ def test_what_a_workspace_takes_is_what_was_promised(engine: EventEngine) -> Non
 def test_memory_is_kept_from_run_to_run_of_one_program() -> None:
     engine = EventEngine(1, LIMIT)
     engine.run(PROGRAM, frames(0.1, 4))
-    (kept,) = engine._workspaces
+    (ready,) = engine.kept
+    (workspace,) = ready.workspaces
     engine.run(PROGRAM, frames(0.1, 2))
-    assert engine._workspaces == [kept]
+    assert ready.workspaces == [workspace]
     engine.run(PROGRAM, frames(0.1, 6))
-    assert engine._workspaces != [kept]
-    engine.run(wide_program(66), frames(0.1, 2)[:, :, :66])
-    assert kept.plan is not engine._plan
+    assert ready.workspaces != [workspace]
+
+
+def test_memory_is_kept_while_two_programs_run_by_turns() -> None:
+    engine, other = EventEngine(1, LIMIT), wide_program(66)
+    engine.run(PROGRAM, frames(0.1, 4))
+    engine.run(other, frames(0.1, 4)[:, :, :66])
+    first, second = [ready.workspaces for ready in engine.kept]
+    engine.run(PROGRAM, frames(0.1, 4))
+    assert [ready.workspaces for ready in engine.kept] == [second, first]
+    third = wide_program(65)
+    engine.run(third, frames(0.1, 4)[:, :, :65])
+    assert [ready.plan.program for ready in engine.kept] == [PROGRAM, third]
+
+
+def test_memory_of_another_program_is_given_up_where_both_exceed_the_limit() -> None:
+    engine, other = EventEngine(1, LIMIT), wide_program(66)
+    engine.run(PROGRAM, frames(0.1, 4))
+    engine.memory_limit = engine.kept[0].bytes_held + 1
+    engine.run(other, frames(0.1, 4)[:, :, :66])
+    assert [len(ready.workspaces) for ready in engine.kept] == [0, 1]
 
 
 def test_a_list_has_room_for_its_events_and_a_whole_write_behind_them() -> None:
