@@ -26,6 +26,8 @@ def integers_of(
     scales: Mapping[str, Float64],
     bias: Float64,
     options: CompileOptions,
+    *,
+    whole: bool = False,
 ) -> Quantized:
     """The population at a node, with the connections into it.
 
@@ -36,6 +38,7 @@ def integers_of(
         bias: Its current while all sources are silent, broadcastable to its shape; of no account
             for input and max_pool.
         options: Widths and timesteps.
+        whole: Make steps such that thresholds need not be rounded.
     """
     assert node.neuron is not None
     match node.neuron.kind:
@@ -44,7 +47,8 @@ def integers_of(
         case "max_pool":
             return _max_pool(node, current_paths(graph, node.name), scales)
         case _:
-            return quantize(node, current_paths(graph, node.name), scales, bias, options)
+            paths = current_paths(graph, node.name)
+            return quantize(node, paths, scales, bias, options, whole=whole)
 
 
 def with_integers(

@@ -45,6 +45,8 @@ def quantize(
     scales: Mapping[str, Float64],
     bias: Float64,
     options: CompileOptions,
+    *,
+    whole: bool = False,
 ) -> Quantized:
     """The integers of an adafire or read-out population.
 
@@ -55,6 +57,8 @@ def quantize(
         bias: Current of the population while its sources are silent, in units of the activation,
             broadcastable to its shape.
         options: Widths and timesteps.
+        whole: Make the step larger, by a unit of the threshold at most, so that the threshold is a
+            whole number of steps: it is not rounded, and scale = θ.
 
     Raises:
         BoundError: A threshold, bias or initial potential does not fit the membrane.
@@ -73,6 +77,8 @@ def quantize(
         held = largest(options.membrane_bits) // (_PAYLOADS_HELD * neuron.phi)
         units = max(1, min(_LARGEST_THRESHOLD, held))
         step = np.maximum(step / 2**lift, neuron.threshold / units)
+        if whole:
+            step = neuron.threshold / np.maximum(1, np.floor(neuron.threshold / step))
     connections = tuple(
         _connection(each, node.name, step, exponent, limit)
         for each, exponent in zip(drives, exponents, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,9 +12,6 @@ from spikec.compiler.frontier import population_nodes, sources_of
 from spikec.compiler.integers import integers_of
 from spikec.compiler.ir import Graph, Node, Quantized
 from spikec.compiler.options import CompileOptions
-
-_ROUNDING = 1 / 64
-"""Thresholds of 64 units and more are rounded by no more than half of this, before and after."""
 
 
 def requantized(graph: Graph, neurons: frozenset[str], options: CompileOptions) -> Graph:
@@ -51,8 +49,8 @@ def followed(
 ) -> dict[str, Quantized]:
     """The integers of a population, by name, and of those that follow it.
 
-    Those that read it do. Behind them scales differ by the rounding of thresholds alone, and all
-    integers are left as they are: a trial costs no more the deeper the network is.
+    Those that read it do; they keep their scales, with steps that are made to suit. All behind them
+    can be left as it is then: a trial costs no more the deeper the network is.
 
     Args:
         graph: Every population has integers.
@@ -72,11 +70,23 @@ def followed(
             own = graph[source].quantized
             assert own is not None
             scales[source] = made.get(source, own).population.scale
-        made[node.name] = again(graph, node, scales, options)
+        made[node.name] = integers_of(
+            graph, _at_its_scale(node), scales, node.quantized.bias, options, whole=True
+        )
         before, after = node.quantized.population.scale, made[node.name].population.scale
-        if not np.allclose(before, after, rtol=_ROUNDING, atol=0.0):
+        if not np.allclose(before, after, rtol=1e-9, atol=0.0):
             moved.add(node.name)
     return made
+
+
+def _at_its_scale(node: Node) -> Node:
+    """The node with thresholds as its integers have them."""
+    assert node.neuron is not None
+    assert node.quantized is not None
+    if node.neuron.threshold is None:
+        return node
+    held = node.quantized.population.scale.reshape(-1)
+    return node.updated(neuron=replace(node.neuron, threshold=held))
 
 
 def again(

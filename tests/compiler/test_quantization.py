@@ -78,6 +78,25 @@ def test_the_rounding_of_a_threshold_is_in_the_scale() -> None:
     assert (np.abs(population.scale - real) <= 0.5001 * quantized.step).all()
 
 
+def test_a_whole_threshold_is_not_rounded_and_weights_keep_their_width() -> None:
+    graph, rounded, scales = quantized_residual()
+    spread = {name: scale.reshape(4, 1, 1) for name, scale in scales.items()}
+    node = with_threshold(graph, "out", np.linspace(0.5, 1.5, 4))
+    paths = current_paths(graph, "out")
+    made = quantize(node, paths, spread, rounded.bias, OPTIONS, whole=True)
+    np.testing.assert_allclose(made.population.scale.ravel(), np.linspace(0.5, 1.5, 4), rtol=1e-14)
+    assert isinstance(made.population, AdaFire)
+    larger = made.step / rounded.step
+    assert (larger >= 1).all()
+    assert (larger <= 1 + 1 / made.population.threshold).all()
+    for connection in made.connections:
+        (factor,) = connection.factors
+        assert isinstance(factor, Conv | Identity)
+        largest = np.abs(factor.weights.astype(int)).reshape(4, -1).max(axis=1)
+        assert largest.max() <= 127
+        assert np.median(largest) >= 64
+
+
 def test_bias_and_initial_potential_add_up_to_the_real_bias_and_half_a_threshold() -> None:
     _, quantized, _ = quantized_residual()
     population = quantized.population
